@@ -1,0 +1,48 @@
+"""Exact derivatives of recurrences, by the product rule."""
+
+from .cells import ELMAN, GRU, LSTM, Cell, Partials
+from .equations import EquationFails, verified
+from .gradcheck import GradientMismatch, Report, central_difference, check, complex_step
+from .readout import cross_entropy, mean_squared_error, softmax
+from .recurrence import (
+    Gradients,
+    Params,
+    Unrolled,
+    backward,
+    init,
+    jacobians,
+    rtrl,
+    sensitivity,
+    summands,
+    truncated,
+    unroll,
+)
+
+__all__ = [
+    "ELMAN",
+    "GRU",
+    "LSTM",
+    "Cell",
+    "EquationFails",
+    "GradientMismatch",
+    "Gradients",
+    "Params",
+    "Partials",
+    "Report",
+    "Unrolled",
+    "backward",
+    "central_difference",
+    "check",
+    "complex_step",
+    "cross_entropy",
+    "init",
+    "jacobians",
+    "mean_squared_error",
+    "rtrl",
+    "sensitivity",
+    "softmax",
+    "summands",
+    "truncated",
+    "unroll",
+    "verified",
+]

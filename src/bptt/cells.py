@@ -1,0 +1,172 @@
+r"""Cells: what one step does, and its derivative. A cell knows nothing of time.
+
+Every cell sees the past through :math:`p_t = W h_{t-1}`, the present through
+:math:`q_t = U x_t + b`, and maps :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` unit by unit; the hidden
+state :math:`h_t` is the first part of :math:`s_t`. So its derivative is a handful of numbers per
+unit. They depend on the forward run alone and are computed for many steps at once.
+
+The logistic function is ``tanh`` at half the argument, :math:`1/(1+e^{-a}) = (1+\tanh(a/2))/2`. The
+rows of the logistic gates are halved before the run (``Cell.scale``), so that one ``tanh`` serves
+all gates of a step.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
+
+from ._arguments import Array
+
+
+class Partials(NamedTuple):
+    r"""Unit-wise partial derivatives of :math:`s_t`, for many steps at once.
+
+    Attributes
+    ----------
+    s : tuple of tuples
+        ``s[a][b]``, shape ``(..., n)``: part ``a`` of :math:`s_t` by part ``b`` of
+        :math:`s_{t-1}`, with :math:`p_t` held fixed; ``None`` where it is zero for every input.
+    p, q : tuples
+        ``p[a]``, shape ``(..., gates, n)``: part ``a`` of :math:`s_t` by each gate's row of
+        :math:`p_t`, and of :math:`q_t`; one and the same tuple where the two are equal.
+    """
+
+    s: tuple[tuple[Array | None, ...], ...]
+    p: tuple[Array, ...]
+    q: tuple[Array, ...]
+
+
+class Cell(ABC):
+    r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives.
+
+    Attributes
+    ----------
+    parts : int
+        Parts of the state ``k``: 1 (h) or 2 (h and c).
+    scale : tuple of float
+        One factor for each gate's rows of W, U and b: 0.5 for a logistic gate, else 1.
+    kept : int
+        Arrays of the size of h that a step keeps for :meth:`partials`. The first ``gates`` of
+        them hold :math:`q_t` when the step begins; with 0, the place of :math:`s_t` does.
+    """
+
+    parts: int
+    scale: tuple[float, ...]
+    kept: int
+
+    @property
+    def gates(self) -> int:
+        """Gates, that is row blocks of W, U and b."""
+        return len(self.scale)
+
+    def __repr__(self) -> str:
+        return type(self).__name__.removesuffix("Cell").upper()
+
+    @abstractmethod
+    def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
+        r"""Write :math:`s_t` into ``s``, and into ``kept`` what :meth:`partials` needs.
+
+        Shapes: ``before`` and ``s`` ``(B, k n)``; ``p`` and ``q`` ``(B, gates n)``, rows scaled;
+        ``kept`` ``(B, kept n)``. ``p`` and ``q`` may be overwritten.
+        """
+
+    @abstractmethod
+    def partials(self, before: Array, s: Array, kept: Array) -> Partials:
+        """The derivatives of :meth:`step`, for arrays with any leading axes."""
+
+
+def _split(array: Array, parts: int) -> list[Array]:
+    """Views of the ``parts`` equal pieces of the last axis."""
+    n = array.shape[-1] // parts
+    return [array[..., k * n : (k + 1) * n] for k in range(parts)]
+
+
+def _logistic(half: Array) -> None:
+    """From tanh(a/2) to the logistic function of a, in place."""
+    half *= 0.5
+    half += 0.5
+
+
+class ElmanCell(Cell):
+    r"""The plain recurrent network :math:`h_t = \tanh(W h_{t-1} + U x_t + b)` (Elman 1990)."""
+
+    parts, scale, kept = 1, (1.0,), 0
+
+    def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
+        np.add(p, q, out=s)
+        np.tanh(s, out=s)
+
+    def partials(self, before: Array, s: Array, kept: Array) -> Partials:
+        slope = ((1 - s * s)[..., None, :],)
+        return Partials(s=((None,),), p=slope, q=slope)
+
+
+class LSTMCell(Cell):
+    r"""Long short-term memory, :math:`s_t = (h_t, c_t)` (Hochreiter and Schmidhuber 1997).
+
+    .. math:: c_t = f \odot c_{t-1} + i \odot g, \qquad h_t = o \odot \tanh(c_t)
+
+    with logistic gates i, f, o and tanh gate g, in the order i f g o, as PyTorch stacks them. The
+    forget gate is that of Gers, Schmidhuber and Cummins (2000).
+    """
+
+    parts, scale, kept = 2, (0.5, 0.5, 1.0, 0.5), 5
+
+    def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
+        np.add(p, q, out=q)
+        np.tanh(q, out=q)
+        i, f, g, o, tanh_c = _split(kept, 5)
+        n = i.shape[-1]
+        _logistic(kept[..., : 2 * n])
+        _logistic(o)
+        h, c = _split(s, 2)
+        np.multiply(f, before[..., n:], out=c)
+        c += i * g
+        np.tanh(c, out=tanh_c)
+        np.multiply(o, tanh_c, out=h)
+
+    def partials(self, before: Array, s: Array, kept: Array) -> Partials:
+        i, f, g, o, tanh_c = _split(kept, 5)
+        c_before = before[..., i.shape[-1] :]
+        dh_dc = o * (1 - tanh_c * tanh_c)
+        dc = np.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), 0 * o], axis=-2)
+        dh = dh_dc[..., None, :] * dc
+        dh[..., 3, :] = tanh_c * o * (1 - o)
+        return Partials(s=((None, dh_dc * f), (None, f)), p=(dh, dc), q=(dh, dc))
+
+
+class GRUCell(Cell):
+    r"""The gated recurrent unit (Cho and others 2014), in PyTorch's form and gate order r z n.
+
+    .. math:: h_t = (1 - z) \odot n + z \odot h_{t-1}, \qquad n = \tanh(q_n + r \odot p_n)
+
+    The reset gate r acts after the matrix product, so :math:`p_n` and :math:`q_n` have different
+    derivatives.
+    """
+
+    parts, scale, kept = 1, (0.5, 0.5, 1.0), 4
+
+    def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
+        r, z, new, p_new = _split(kept, 4)
+        r_and_z = kept[..., : 2 * r.shape[-1]]
+        r_and_z += p[..., : 2 * r.shape[-1]]
+        np.tanh(r_and_z, out=r_and_z)
+        _logistic(r_and_z)
+        p_new[...] = p[..., 2 * r.shape[-1] :]
+        new += r * p_new
+        np.tanh(new, out=new)
+        np.subtract(before, new, out=s)
+        s *= z
+        s += new
+
+    def partials(self, before: Array, s: Array, kept: Array) -> Partials:
+        r, z, new, p_new = _split(kept, 4)
+        by_new = (1 - z) * (1 - new * new)
+        by_r = by_new * p_new * r * (1 - r)
+        by_z = (before - new) * z * (1 - z)
+        p = np.stack([by_r, by_z, by_new * r], axis=-2)
+        q = np.stack([by_r, by_z, by_new], axis=-2)
+        return Partials(s=((z,),), p=(p,), q=(q,))
+
+
+ELMAN, LSTM, GRU = ElmanCell(), LSTMCell(), GRUCell()

@@ -1,0 +1,104 @@
+"""Equations that are executed: the book does not build while one of them fails."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+
+class EquationFails(AssertionError):
+    """An equation whose two sides differ."""
+
+
+def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "==") -> None:
+    """Check that two sides, computed independently, agree; print one line, or raise.
+
+    Parameters
+    ----------
+    label : str
+        The label of the displayed equation.
+    left, right : arrays, numbers or SymPy expressions, or lists or tuples of them
+        The sides. Lists are compared item by item, so that one line can cover several cases.
+    tol : float
+        The largest difference allowed, relative to the largest entry of the two sides. For SymPy
+        expressions 0: the difference must simplify to zero.
+    relation : "==" or "<="
+        ``<=`` checks an inequality entry by entry, with no tolerance.
+
+    Raises
+    ------
+    EquationFails
+        Naming the label, the case, the entry that differs most, and both values.
+    TypeError, ValueError
+        If the sides have different structure or shape, an entry is not finite, or ``tol`` is
+        negative.
+    """
+    if not isinstance(label, str) or not label or len(label.split()) != 1:
+        raise ValueError(f"label: got {label!r}, needs one word")
+    if not 0 <= tol < 1:
+        raise ValueError(f"tol: got {tol}, needs a number from 0 to below 1")
+    if relation not in ("==", "<="):
+        raise ValueError(f"relation: got {relation!r}, needs '==' or '<='")
+    cases = list(_pairs(label, left, right))
+    residuals = []
+    for number, (a, b) in enumerate(cases, start=1):
+        case = f"{label}, case {number} of {len(cases)}" if len(cases) > 1 else label
+        if hasattr(a, "free_symbols") or hasattr(b, "free_symbols"):
+            _equal_expressions(case, a, b, relation)
+        else:
+            residuals.append(_residual(case, a, b, tol, relation))
+    if not residuals:
+        found = "equal as expressions"
+    elif relation == "==":
+        found = f"largest relative difference {max(residuals):.1e}"
+    else:
+        found = f"smallest margin {min(residuals):.1e}"
+    print(f"{label} checked{f' in {len(cases)} cases' if len(cases) > 1 else ''}: {found}")
+
+
+def _pairs(label: str, left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
+    """The sides, item by item where they are lists or tuples; two Nones say nothing."""
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        if len(left) != len(right) or not left:
+            raise ValueError(f"{label}: got {len(left)} and {len(right)} items, needs as many, not 0")
+        for a, b in zip(left, right, strict=True):
+            if a is not None or b is not None:
+                yield from _pairs(label, a, b)
+    else:
+        yield left, right
+
+
+def _equal_expressions(case: str, left: Any, right: Any, relation: str) -> None:
+    import sympy  # its expressions have come in, so it is there; bptt itself does not need it
+
+    if relation != "==":
+        raise TypeError(f"{case}: got expressions and relation {relation!r}, needs numbers")
+    difference = sympy.simplify(sympy.sympify(left) - sympy.sympify(right))
+    if difference != 0 * difference:
+        raise EquationFails(f"{case}: left minus right is {difference}, not zero")
+
+
+def _residual(case: str, left: Any, right: Any, tol: float, relation: str) -> float:
+    """The largest relative difference of two arrays, or the smallest margin of right over left."""
+    a, b = np.asarray(left), np.asarray(right)
+    for side in (a, b):
+        if side.dtype.kind not in "iufc" or not side.size or not np.isfinite(side).all():
+            raise ValueError(f"{case}: got {side.dtype} {side!r}, needs finite numbers")
+    if a.shape != b.shape:
+        raise ValueError(f"{case}: got shapes {a.shape} and {b.shape}, needs one shape")
+    if relation == "==":
+        excess, scale = abs(a - b), max(abs(a).max(), abs(b).max())
+        residual = excess.max() / scale if scale > 0 else 0.0
+        fails = residual > tol
+    else:
+        excess = a - b
+        residual = -excess.max()
+        fails = residual < 0
+    if fails:
+        worst = tuple(int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
+        found = "largest relative difference" if relation == "==" else "margin"
+        raise EquationFails(
+            f"{case}: {found} {residual:.1e}, tol {tol:.1e}; "
+            f"at {worst} left is {a[worst]:.9g}, right is {b[worst]:.9g}"
+        )
+    return float(residual)

@@ -1,0 +1,174 @@
+"""Checking a gradient against numbers that know nothing of how it was derived."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._arguments import Array, array, instance
+
+ENTRIES = 200  # entries that check compares one by one; a random direction covers the others
+
+
+class GradientMismatch(AssertionError):
+    """A gradient that the function's own values contradict."""
+
+
+class Report(NamedTuple):
+    """What :func:`check` found.
+
+    Attributes
+    ----------
+    entries : int
+        Entries compared one by one.
+    worst : tuple of int
+        The index of the entry that differs most, in units of what is allowed.
+    gradient, difference_quotient : float
+        The two values there.
+    """
+
+    entries: int
+    worst: tuple[int, ...]
+    gradient: float
+    difference_quotient: float
+
+
+def central_difference(f: Callable[[Array], Any], x: Array, eps: float | None = None) -> Array:
+    r"""The gradient of f by :math:`(f(x + \epsilon e_i) - f(x - \epsilon e_i)) / 2\epsilon`.
+
+    Parameters
+    ----------
+    f : function
+        From an array like ``x`` to a real scalar.
+    x : array of any shape
+        float32 or float64.
+    eps : float, optional
+        The step. If not given, the cube root of the machine epsilon times max(1, largest ``|x|``),
+        near which the errors of truncation and rounding balance.
+
+    Returns
+    -------
+    array of the shape of x
+        Two evaluations of f for each entry.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit, or f returns no finite real scalar.
+    """
+    x = array("x", x, "...", "fd")
+    eps = _step(x) if eps is None else float(array("eps", float(eps), ""))
+    if eps <= 0:
+        raise ValueError(f"eps: got {eps}, needs a positive number")
+    units = np.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
+    return np.array([_slope(f, x, unit, eps) for unit in units], x.dtype).reshape(x.shape)
+
+
+def complex_step(f: Callable[[Array], Any], x: Array) -> Array:
+    r"""The gradient of f by :math:`\mathrm{Im} f(x + i \epsilon e_i) / \epsilon`, exact to rounding.
+
+    No difference is taken, so nothing cancels and :math:`\epsilon` can be 1e-100.
+
+    Parameters
+    ----------
+    f : function
+        From an array to a scalar; analytic, and written so that complex numbers pass through it.
+    x : array of any shape
+        float64.
+
+    Returns
+    -------
+    array of the shape of x
+        One evaluation of f for each entry.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``x`` does not fit, or f returns no finite complex scalar.
+
+    Notes
+    -----
+    Squire and Trapp (1998), *Using complex variables to estimate derivatives of real functions*.
+    """
+    x = array("x", x, "...", "fd")
+    if x.dtype != np.float64:
+        raise TypeError(f"x: got dtype {x.dtype}, needs float64")
+    eps, gradient = 1e-100, np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        moved = x.astype(np.complex128)
+        moved[index] += 1j * eps
+        gradient[index] = array("f(x)", f(moved), "", "c").imag / eps
+    return gradient
+
+
+def check(
+    f: Callable[[Array], Any],
+    x: Array,
+    gradient: Array,
+    *,
+    rtol: float = 1e-6,
+    atol: float | None = None,
+    rng: np.random.Generator,
+) -> Report:
+    """Compare a gradient with central differences of f, entry by entry and along a direction.
+
+    Parameters
+    ----------
+    f : function
+        From an array like ``x`` to a real scalar.
+    x, gradient : arrays of one shape
+        The point, float32 or float64, and the gradient claimed there.
+    rtol, atol : float
+        A difference of ``atol + rtol |central difference|`` is allowed. If not given, ``atol`` is
+        100 times the error to expect of a central difference of values like f(x).
+    rng : numpy.random.Generator
+        Draws the direction and, of an array with more than 200 entries, the entries.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    GradientMismatch
+        Naming the entry that differs most, and both values.
+    TypeError, ValueError
+        If an argument does not fit, or f returns no finite real scalar.
+    """
+    x = array("x", x, "...", "fd")
+    gradient = array("gradient", gradient, "...", "fd")
+    if gradient.shape != x.shape:
+        raise ValueError(f"gradient: got shape {gradient.shape}, needs {x.shape}, as x")
+    instance("rng", rng, np.random.Generator)
+    eps = _step(x)
+    if atol is None:
+        atol = 100 * np.finfo(x.dtype).eps / eps * max(1.0, abs(_value(f, x)))
+    entries = np.sort(rng.permutation(x.size)[:ENTRIES])
+    directions = [(np.arange(x.size) == entry).astype(x.dtype).reshape(x.shape) for entry in entries]
+    random = rng.standard_normal(x.shape).astype(x.dtype)
+    directions.append(random / np.linalg.norm(random))
+    quotients = np.array([_slope(f, x, direction, eps) for direction in directions])
+    claimed = np.array([np.vdot(direction, gradient) for direction in directions], float)
+    excess = abs(claimed - quotients) / (atol + rtol * abs(quotients))
+    worst = int(np.argmax(excess[:-1]))
+    index = tuple(int(i) for i in np.unravel_index(entries[worst], x.shape))
+    for k, place in ((worst, f"entry {index}"), (-1, "a random direction")):
+        if not excess[k] <= 1:
+            raise GradientMismatch(
+                f"{place}: gradient {claimed[k]:.9g}, central difference {quotients[k]:.9g}; "
+                f"{np.sum(excess[:-1] > 1)} of {len(entries)} entries compared differ"
+            )
+    return Report(len(entries), index, float(claimed[worst]), float(quotients[worst]))
+
+
+def _step(x: Array) -> float:
+    return float(np.cbrt(np.finfo(x.dtype).eps) * max(1.0, abs(x).max()))
+
+
+def _value(f: Callable[[Array], Any], x: Array) -> float:
+    return float(array("f(x)", f(x), "", "fd"))
+
+
+def _slope(f: Callable[[Array], Any], x: Array, direction: Array, eps: float) -> float:
+    ahead, behind = x + x.dtype.type(eps) * direction, x - x.dtype.type(eps) * direction
+    return (_value(f, ahead) - _value(f, behind)) / (2 * eps)
