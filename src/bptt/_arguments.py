@@ -6,31 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+DTYPES = {"f": "float32", "d": "float64", "c": "complex128", "i": "integer"}
 
 
-def array(name: str, value: Any, axes: str, dtypes: str = "fd c", **sizes: int) -> Array:
-    """``value`` as an array with the named axes; sizes not given are free.
+def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -> Array:
+    """``value`` as a finite array with the named axes, such as ``"T B d"``; sizes not given are free.
 
-    ``axes`` is, for example, ``"T B d"``; a leading ``...`` stands for any number of axes. Of
-    ``dtypes``, ``fd`` means float32 or float64, ``c`` complex128, ``i`` integers.
+    A leading ``...`` stands for any number of axes.
     """
     got = np.asarray(value)
-    words = {"fd": "float32 or float64", "c": "complex128", "i": "integers"}
-    if {"float32": "fd", "float64": "fd", "complex128": "c"}.get(
-        got.dtype.name, got.dtype.kind.replace("u", "i")
-    ) not in dtypes.split():
-        needs = " or ".join(words[code] for code in dtypes.split())
-        raise TypeError(f"{name}: got dtype {got.dtype}, needs {needs}")
+    needed = [DTYPES[code] for code in dtypes]
+    if ("integer" if got.dtype.kind in "iu" else got.dtype.name) not in needed:
+        raise TypeError(f"{name}: got dtype {got.dtype}, needs {' or '.join(needed)}")
     names = axes.split()
-    shape = got.shape
-    if names and names[0] == "...":
-        names, shape = names[1:], shape[len(shape) - len(names) + 1 :]
-    fits = len(shape) == len(names) and all(
-        size == sizes.get(axis, size) for axis, size in zip(names, shape, strict=True)
-    )
-    if not fits:
-        needs = ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else axis for axis in axes.split())
-        raise ValueError(f"{name}: got shape {got.shape}, needs ({needs})")
+    shape = ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else axis for axis in names)
+    if names[:1] == ["..."]:
+        names[:1] = ["..."] * (got.ndim + 1 - len(names))
+    fits = [sizes.get(axis, size) == size for axis, size in zip(names, got.shape, strict=False)]
+    if len(names) != got.ndim or not all(fits):
+        raise ValueError(f"{name}: got shape {got.shape}, needs ({shape})")
     if got.size == 0:
         raise ValueError(f"{name}: got shape {got.shape}, needs at least one entry on each axis")
     if not (finite := np.isfinite(got)).all():
@@ -47,13 +41,12 @@ def same_precision(**arrays: Array) -> np.dtype[Any]:
     return np.result_type(*arrays.values())
 
 
-def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
+def whole_number(name: str, value: Any, least: int, most: float = np.inf) -> int:
     """``value`` as an int between ``least`` and ``most``, both included."""
-    needs = f"an integer from {least} {'up' if most is None else f'to {most}'}"
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: got {value!r}, needs {needs}")
-    if value < least or (most is not None and value > most):
-        raise ValueError(f"{name}: got {value}, needs {needs}")
+        raise TypeError(f"{name}: got {value!r}, needs an integer")
+    if not least <= value <= most:
+        raise ValueError(f"{name}: got {value}, needs an integer from {least} to {most}")
     return int(value)
 
 

@@ -19,38 +19,31 @@ from ._arguments import Array
 
 
 class Partials(NamedTuple):
-    r"""Unit-wise partial derivatives of :math:`s_t`, for many steps at once.
+    r"""Unit-wise partial derivatives of the k parts of :math:`s_t`, for many steps at once.
 
-    Attributes
-    ----------
-    s : tuple of tuples
-        ``s[a][b]``, shape ``(..., n)``: part ``a`` of :math:`s_t` by part ``b`` of
-        :math:`s_{t-1}`, with :math:`p_t` held fixed; ``None`` where it is zero for every input.
-    p, q : tuples
-        ``p[a]``, shape ``(..., gates, n)``: part ``a`` of :math:`s_t` by each gate's row of
-        :math:`p_t`, and of :math:`q_t`; one and the same tuple where the two are equal.
+    Attributes:
+        p (array (..., k, columns, n)): By each gate's rows of :math:`p_t` and, if the cell is
+            ``direct``, in one more column by the last part of :math:`s_{t-1}`.
+        q (array (..., k, gates, n) or None): By each gate's rows of :math:`q_t`; None if as by p.
     """
 
-    s: tuple[tuple[Array | None, ...], ...]
-    p: tuple[Array, ...]
-    q: tuple[Array, ...]
+    p: Array
+    q: Array | None = None
 
 
 class Cell(ABC):
     r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives.
 
-    Attributes
-    ----------
-    parts : int
-        Parts of the state ``k``: 1 (h) or 2 (h and c).
-    scale : tuple of float
-        One factor for each gate's rows of W, U and b: 0.5 for a logistic gate, else 1.
-    kept : int
-        Arrays of the size of h that a step keeps for :meth:`partials`. The first ``gates`` of
-        them hold :math:`q_t` when the step begins; with 0, the place of :math:`s_t` does.
+    Attributes:
+        parts (int): Parts of the state, k: 1 (h) or 2 (h and c).
+        direct (bool): Whether the last part of :math:`s_{t-1}` acts beside the product with W.
+        scale (tuple of float): A factor for each gate's rows of W, U, b: 0.5 if logistic, else 1.
+        kept (int): Arrays of the size of h that a step keeps for :meth:`partials`. The first
+            ``gates`` hold :math:`q_t` when the step begins; if 0, the place of :math:`s_t` does.
     """
 
     parts: int
+    direct: bool
     scale: tuple[float, ...]
     kept: int
 
@@ -90,15 +83,14 @@ def _logistic(half: Array) -> None:
 class ElmanCell(Cell):
     r"""The plain recurrent network :math:`h_t = \tanh(W h_{t-1} + U x_t + b)` (Elman 1990)."""
 
-    parts, scale, kept = 1, (1.0,), 0
+    parts, direct, scale, kept = 1, False, (1.0,), 0
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         np.add(p, q, out=s)
         np.tanh(s, out=s)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        slope = ((1 - s * s)[..., None, :],)
-        return Partials(s=((None,),), p=slope, q=slope)
+        return Partials((1 - s * s)[..., None, None, :])
 
 
 class LSTMCell(Cell):
@@ -110,7 +102,7 @@ class LSTMCell(Cell):
     forget gate is that of Gers, Schmidhuber and Cummins (2000).
     """
 
-    parts, scale, kept = 2, (0.5, 0.5, 1.0, 0.5), 5
+    parts, direct, scale, kept = 2, True, (0.5, 0.5, 1.0, 0.5), 5
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         np.add(p, q, out=q)
@@ -128,11 +120,14 @@ class LSTMCell(Cell):
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
         i, f, g, o, tanh_c = _split(kept, 5)
         c_before = before[..., i.shape[-1] :]
-        dh_dc = o * (1 - tanh_c * tanh_c)
-        dc = np.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), 0 * o], axis=-2)
-        dh = dh_dc[..., None, :] * dc
+        p = np.empty((*i.shape[:-1], 2, 5, i.shape[-1]), i.dtype)
+        dh, dc = p[..., 0, :, :], p[..., 1, :, :]
+        by_gates = (g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), 0, f)
+        for column, derivative in enumerate(by_gates):
+            dc[..., column, :] = derivative
+        np.multiply((o * (1 - tanh_c * tanh_c))[..., None, :], dc, out=dh)
         dh[..., 3, :] = tanh_c * o * (1 - o)
-        return Partials(s=((None, dh_dc * f), (None, f)), p=(dh, dc), q=(dh, dc))
+        return Partials(p)
 
 
 class GRUCell(Cell):
@@ -144,7 +139,7 @@ class GRUCell(Cell):
     derivatives.
     """
 
-    parts, scale, kept = 1, (0.5, 0.5, 1.0), 4
+    parts, direct, scale, kept = 1, True, (0.5, 0.5, 1.0), 4
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         r, z, new, p_new = _split(kept, 4)
@@ -164,9 +159,9 @@ class GRUCell(Cell):
         by_new = (1 - z) * (1 - new * new)
         by_r = by_new * p_new * r * (1 - r)
         by_z = (before - new) * z * (1 - z)
-        p = np.stack([by_r, by_z, by_new * r], axis=-2)
+        p = np.stack([by_r, by_z, by_new * r, z], axis=-2)
         q = np.stack([by_r, by_z, by_new], axis=-2)
-        return Partials(s=((z,),), p=(p,), q=(q,))
+        return Partials(p[..., None, :, :], q[..., None, :, :])
 
 
 ELMAN, LSTM, GRU = ElmanCell(), LSTMCell(), GRUCell()

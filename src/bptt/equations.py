@@ -13,25 +13,17 @@ class EquationFails(AssertionError):
 def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "==") -> None:
     """Check that two sides, computed independently, agree; print one line, or raise.
 
-    Parameters
-    ----------
-    label : str
-        The label of the displayed equation.
-    left, right : arrays, numbers or SymPy expressions, or lists or tuples of them
-        The sides. Lists are compared item by item, so that one line can cover several cases.
-    tol : float
-        The largest difference allowed, relative to the largest entry of the two sides. For SymPy
-        expressions 0: the difference must simplify to zero.
-    relation : "==" or "<="
-        ``<=`` checks an inequality entry by entry, with no tolerance.
-
-    Raises
-    ------
-    EquationFails
-        Naming the label, the case, the entry that differs most, and both values.
-    TypeError, ValueError
-        If the sides have different structure or shape, an entry is not finite, or ``tol`` is
-        negative.
+    Args:
+        label (str): The label of the displayed equation.
+        left, right (arrays, numbers or SymPy expressions, or lists or tuples of them): The sides.
+            Lists are compared item by item, so that one line can cover several cases.
+        tol (float): The largest difference allowed, relative to the largest entry of the two sides.
+            For SymPy expressions 0: the difference must simplify to zero.
+        relation ("==" or "<="): ``<=`` checks an inequality entry by entry, with no tolerance.
+    Raises:
+        EquationFails: Naming the label, the case, the entry that differs most, and both values.
+        TypeError, ValueError: If the sides have different structure or shape, an entry is not
+            finite, or ``tol`` is negative.
     """
     if not isinstance(label, str) or not label or len(label.split()) != 1:
         raise ValueError(f"label: got {label!r}, needs one word")
@@ -60,7 +52,7 @@ def _pairs(label: str, left: Any, right: Any) -> Iterator[tuple[Any, Any]]:
     """The sides, item by item where they are lists or tuples; two Nones say nothing."""
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         if len(left) != len(right) or not left:
-            raise ValueError(f"{label}: got {len(left)} and {len(right)} items, needs as many, not 0")
+            raise ValueError(f"{label}: got {len(left)} and {len(right)} items, needs as many")
         for a, b in zip(left, right, strict=True):
             if a is not None or b is not None:
                 yield from _pairs(label, a, b)
@@ -80,25 +72,21 @@ def _equal_expressions(case: str, left: Any, right: Any, relation: str) -> None:
 
 def _residual(case: str, left: Any, right: Any, tol: float, relation: str) -> float:
     """The largest relative difference of two arrays, or the smallest margin of right over left."""
-    a, b = np.asarray(left), np.asarray(right)
+    a, b, equal = np.asarray(left), np.asarray(right), relation == "=="
     for side in (a, b):
-        if side.dtype.kind not in "iufc" or not side.size or not np.isfinite(side).all():
+        if (
+            side.dtype.kind not in ("iufc" if equal else "iuf")
+            or not side.size
+            or not np.isfinite(side).all()
+        ):
             raise ValueError(f"{case}: got {side.dtype} {side!r}, needs finite numbers")
     if a.shape != b.shape:
         raise ValueError(f"{case}: got shapes {a.shape} and {b.shape}, needs one shape")
-    if relation == "==":
-        excess, scale = abs(a - b), max(abs(a).max(), abs(b).max())
-        residual = excess.max() / scale if scale > 0 else 0.0
-        fails = residual > tol
-    else:
-        excess = a - b
-        residual = -excess.max()
-        fails = residual < 0
-    if fails:
+    excess = abs(a - b) / (max(abs(a).max(), abs(b).max()) or 1) if equal else a - b
+    if excess.max() > (tol if equal else 0):
         worst = tuple(int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
-        found = "largest relative difference" if relation == "==" else "margin"
         raise EquationFails(
-            f"{case}: {found} {residual:.1e}, tol {tol:.1e}; "
+            f"{case}: left {relation} right fails by {excess.max():.1e}, tol {tol:.1e}; "
             f"at {worst} left is {a[worst]:.9g}, right is {b[worst]:.9g}"
         )
-    return float(residual)
+    return float(excess.max() if equal else -excess.max())

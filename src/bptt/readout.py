@@ -8,20 +8,13 @@ from ._arguments import Array, array, same_precision
 def softmax(z: Array) -> Array:
     r"""Probabilities :math:`y_i = e^{z_i} / \sum_j e^{z_j}` along the last axis.
 
-    Parameters
-    ----------
-    z : array (..., m)
-        Logits.
+    Raises TypeError or ValueError if ``z`` is not a floating array with entries, all finite.
 
-    Returns
-    -------
-    array (..., m)
-        Positive, each row summing to 1. No logit overflows: the largest is subtracted first.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``z`` is not a floating array with entries, all finite.
+    Args:
+        z (array (..., m)): Logits.
+    Returns:
+        array (..., m): Positive, each row summing to 1. No logit overflows: the largest is
+            subtracted first.
     """
     z = array("z", z, "... m")
     e = np.exp(z - z.real.max(axis=-1, keepdims=True))
@@ -31,24 +24,14 @@ def softmax(z: Array) -> Array:
 def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     r"""The mean of :math:`-\log \mathrm{softmax}(z)_\mathrm{target}`, in nats, and its gradient.
 
-    Parameters
-    ----------
-    z : array (..., m)
-        Logits, for example (T, B, m).
-    target : integer array (...)
-        The right class of each row, from 0 to m - 1.
+    Raises TypeError or ValueError if an argument does not fit, or a label is out of range.
 
-    Returns
-    -------
-    loss : scalar
-        The mean over all rows; ln m where all logits are equal.
-    dz : array (..., m)
-        Its derivative, (softmax(z) - one-hot target) / rows.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument does not fit, or a label is out of range; the message names it.
+    Args:
+        z (array (..., m)): Logits, for example (T, B, m).
+        target (integer array (...)): The right class of each row, from 0 to m - 1.
+    Returns:
+        The loss, a mean over all rows, which is ln m where all logits are equal; and its derivative
+        by z, (softmax(z) - one-hot target) / rows.
     """
     z, target = array("z", z, "... m"), array("target", target, "...", "i")
     if target.shape != z.shape[:-1]:
@@ -57,32 +40,23 @@ def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     if target.min() < 0 or target.max() >= m:
         wrong = target[(target < 0) | (target >= m)][0]
         raise ValueError(f"target: got label {wrong}, needs labels from 0 to {m - 1}")
+    rows, right = target.size, np.arange(m) == target[..., None]
     shifted = z - z.real.max(axis=-1, keepdims=True)
-    chosen = target[..., None]
-    log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    loss = (log_sum - np.take_along_axis(shifted, chosen, axis=-1)).mean()
-    dz = softmax(z)
-    np.put_along_axis(dz, chosen, np.take_along_axis(dz, chosen, axis=-1) - 1, axis=-1)
-    return loss, dz / target.size
+    loss = (
+        np.log(np.exp(shifted).sum(axis=-1)) - shifted[right].reshape(target.shape)
+    ).sum() / rows
+    return loss, (softmax(z) - right) / rows
 
 
 def mean_squared_error(y: Array, target: Array) -> tuple[Array, Array]:
     r"""The mean of :math:`(y - \mathrm{target})^2` over all entries, and its gradient by y.
 
-    Parameters
-    ----------
-    y, target : arrays of one shape
-        Outputs and what they should be.
+    Raises TypeError or ValueError if an argument does not fit; the message names it.
 
-    Returns
-    -------
-    loss : scalar
-    dy : array of that shape
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument does not fit; the message names it.
+    Args:
+        y, target (arrays of one shape): Outputs and what they should be.
+    Returns:
+        The loss, and its derivative by y.
     """
     y, target = array("y", y, "..."), array("target", target, "...")
     if target.shape != y.shape:
