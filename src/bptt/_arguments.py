@@ -14,7 +14,10 @@ def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -
 
     A leading ``...`` stands for any number of axes.
     """
-    got = np.asarray(value)
+    try:
+        got = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: got {value!r}, needs rows of one length") from error
     needed = [DTYPES[code] for code in dtypes]
     if ("integer" if got.dtype.kind in "iu" else got.dtype.name) not in needed:
         raise TypeError(f"{name}: got dtype {got.dtype}, needs {' or '.join(needed)}")
@@ -50,7 +53,16 @@ def whole_number(name: str, value: Any, least: int, most: float = np.inf) -> int
     return int(value)
 
 
-def instance(name: str, value: Any, kind: type) -> None:
+def number(name: str, value: Any, least: float = 0.0) -> float:
+    """``value`` as a finite float that is at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name}: got {value!r}, needs a number")
+    if not least <= value < np.inf:
+        raise ValueError(f"{name}: got {value}, needs a finite number from {least} up")
+    return float(value)
+
+
+def instance(name: str, value: Any, kind: Any) -> None:
     """Raise unless ``value`` is a ``kind``."""
     if not isinstance(value, kind):
         raise TypeError(f"{name}: got {type(value).__name__}, needs {kind.__name__}")

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ._arguments import array, number
+
 
 class EquationFails(AssertionError):
     """An equation whose two sides differ."""
@@ -27,14 +29,15 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
     """
     if not isinstance(label, str) or not label or len(label.split()) != 1:
         raise ValueError(f"label: got {label!r}, needs one word")
-    if not 0 <= tol < 1:
-        raise ValueError(f"tol: got {tol}, needs a number from 0 to below 1")
+    tol = number("tol", tol)
     if relation not in ("==", "<="):
         raise ValueError(f"relation: got {relation!r}, needs '==' or '<='")
     cases = list(_pairs(label, left, right))
+    if not cases:
+        raise ValueError(f"{label}: got nothing to compare, needs at least one pair")
     residuals = []
-    for number, (a, b) in enumerate(cases, start=1):
-        case = f"{label}, case {number} of {len(cases)}" if len(cases) > 1 else label
+    for k, (a, b) in enumerate(cases, start=1):
+        case = f"{label}, case {k} of {len(cases)}" if len(cases) > 1 else label
         if hasattr(a, "free_symbols") or hasattr(b, "free_symbols"):
             _equal_expressions(case, a, b, relation)
         else:
@@ -65,21 +68,21 @@ def _equal_expressions(case: str, left: Any, right: Any, relation: str) -> None:
 
     if relation != "==":
         raise TypeError(f"{case}: got expressions and relation {relation!r}, needs numbers")
-    difference = sympy.simplify(sympy.sympify(left) - sympy.sympify(right))
+    a, b = (sympy.sympify(side) for side in (left, right))
+    if getattr(a, "shape", ()) != getattr(b, "shape", ()):
+        raise ValueError(f"{case}: got {a} and {b}, needs one shape")
+    difference = sympy.simplify(a - b)
+    if difference.has(sympy.nan, sympy.oo, -sympy.oo, sympy.zoo):
+        raise ValueError(f"{case}: got {a} and {b}, needs finite expressions")
     if difference != 0 * difference:
         raise EquationFails(f"{case}: left minus right is {difference}, not zero")
 
 
 def _residual(case: str, left: Any, right: Any, tol: float, relation: str) -> float:
     """The largest relative difference of two arrays, or the smallest margin of right over left."""
-    a, b, equal = np.asarray(left), np.asarray(right), relation == "=="
-    for side in (a, b):
-        if (
-            side.dtype.kind not in ("iufc" if equal else "iuf")
-            or not side.size
-            or not np.isfinite(side).all()
-        ):
-            raise ValueError(f"{case}: got {side.dtype} {side!r}, needs finite numbers")
+    equal = relation == "=="
+    # times 1.0, so that small or unsigned integers do not wrap around in the difference
+    a, b = (1.0 * array(case, side, "...", "fdci" if equal else "fdi") for side in (left, right))
     if a.shape != b.shape:
         raise ValueError(f"{case}: got shapes {a.shape} and {b.shape}, needs one shape")
     excess = abs(a - b) / (max(abs(a).max(), abs(b).max()) or 1) if equal else a - b

@@ -76,7 +76,7 @@ def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64)
     instance("cell", cell, Cell)
     d, n = whole_number("d", d, 1), whole_number("n", n, 1)
     instance("rng", rng, Generator)
-    if dtype not in (np.float32, np.float64):
+    if not isinstance(dtype, type | np.dtype) or dtype not in (np.float32, np.float64):
         raise TypeError(f"dtype: got {dtype!r}, needs float32 or float64")
     rows, bound = cell.gates * n, n**-0.5
     shapes = [(rows, n), (rows, d), (rows,)]
