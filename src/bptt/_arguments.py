@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+REAL = int | float | np.integer | np.floating
 DTYPES = {"f": "float32", "d": "float64", "c": "complex128", "i": "integer"}
 
 
@@ -44,22 +45,13 @@ def same_precision(**arrays: Array) -> np.dtype[Any]:
     return np.result_type(*arrays.values())
 
 
-def whole_number(name: str, value: Any, least: int, most: float = np.inf) -> int:
-    """``value`` as an int between ``least`` and ``most``, both included."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}: got {value!r}, needs an integer")
-    if not least <= value <= most:
-        raise ValueError(f"{name}: got {value}, needs an integer from {least} to {most}")
-    return int(value)
-
-
-def number(name: str, value: Any, least: float = 0.0) -> float:
-    """``value`` as a finite float that is at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}: got {value!r}, needs a number")
-    if not least <= value < np.inf:
-        raise ValueError(f"{name}: got {value}, needs a finite number from {least} up")
-    return float(value)
+def number(name: str, value: Any, least: float, most: float = np.inf, kinds: Any = None) -> Any:
+    """``value``, a finite number from ``least`` to ``most``; an integer unless kinds says else."""
+    if isinstance(value, bool) or not isinstance(value, kinds or int | np.integer):
+        raise TypeError(f"{name}: got {value!r}, needs {'a number' if kinds else 'an integer'}")
+    if not least <= value <= most or value == np.inf:
+        raise ValueError(f"{name}: got {value}, needs a finite number from {least} to {most}")
+    return value
 
 
 def instance(name: str, value: Any, kind: Any) -> None:

@@ -4,10 +4,6 @@ Every cell sees the past through :math:`p_t = W h_{t-1}`, the present through
 :math:`q_t = U x_t + b`, and maps :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` unit by unit; the hidden
 state :math:`h_t` is the first part of :math:`s_t`. So its derivative is a handful of numbers per
 unit. They depend on the forward run alone and are computed for many steps at once.
-
-The logistic function is ``tanh`` at half the argument, :math:`1/(1+e^{-a}) = (1+\tanh(a/2))/2`. The
-rows of the logistic gates are halved before the run (``Cell.scale``), so that one ``tanh`` serves
-all gates of a step.
 """
 
 from abc import ABC, abstractmethod
@@ -75,7 +71,7 @@ def _split(array: Array, parts: int) -> list[Array]:
 
 
 def _logistic(half: Array) -> None:
-    """From tanh(a/2) to the logistic function of a, in place."""
+    """From tanh(a/2) to 1/(1 + exp(-a)), in place; ``scale`` has halved the rows of a."""
     half *= 0.5
     half += 0.5
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arguments import Array, array, instance, number
+from ._arguments import REAL, Array, array, instance, number
 
 ENTRIES = 200  # entries that check compares one by one; a random direction covers the others
 
@@ -37,7 +37,7 @@ def central_difference(f: Callable[[Array], Any], x: Array, eps: float | None = 
         array of the shape of x: Two evaluations of f for each entry.
     """
     x = array("x", x, "...", "fd")
-    eps = _step(x) if eps is None else number("eps", eps, least=np.finfo(x.dtype).tiny)
+    eps = _step(x) if eps is None else number("eps", eps, np.finfo(x.dtype).tiny, kinds=REAL)
     slopes = [_slope(f, x, _unit(x, entry), eps) for entry in range(x.size)]
     return np.array(slopes, x.dtype).reshape(x.shape)
 
@@ -94,9 +94,9 @@ def check(
     if gradient.shape != x.shape:
         raise ValueError(f"gradient: got shape {gradient.shape}, needs {x.shape}, as x")
     instance("rng", rng, np.random.Generator)
-    eps, rtol = _step(x), number("rtol", rtol)
+    eps, rtol = _step(x), number("rtol", rtol, 0, kinds=REAL)
     rounding = 100 * np.finfo(x.dtype).eps / eps * max(1.0, abs(_value(f, x)))
-    atol = rounding if atol is None else number("atol", atol)
+    atol = rounding if atol is None else number("atol", atol, 0, kinds=REAL)
     entries = np.sort(rng.permutation(x.size)[:ENTRIES])
     units = (_unit(x, entry) for entry in entries)
     random = rng.standard_normal(x.shape).astype(x.dtype)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from ._arguments import Array, array, instance, same_precision, whole_number
+from ._arguments import Array, array, instance, number, same_precision
 from .cells import Cell, Partials
 
 BLOCK = 2**19  # numbers in one gate table of a block of steps: many steps, but bounded memory
@@ -64,7 +64,6 @@ class Unrolled(NamedTuple):
 
 def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64) -> Params:
     r"""Random parameters, uniform on :math:`[-1/\sqrt n, 1/\sqrt n]` like PyTorch's layers.
-
     Raises TypeError or ValueError if an argument is not of this kind.
 
     Args:
@@ -74,7 +73,7 @@ def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64)
         dtype (dtype): float32 or float64 (the default); both round the same draws.
     """
     instance("cell", cell, Cell)
-    d, n = whole_number("d", d, 1), whole_number("n", n, 1)
+    d, n = number("d", d, 1), number("n", n, 1)
     instance("rng", rng, Generator)
     if not isinstance(dtype, type | np.dtype) or dtype not in (np.float32, np.float64):
         raise TypeError(f"dtype: got {dtype!r}, needs float32 or float64")
@@ -140,14 +139,15 @@ def backward(unrolled: Unrolled, dh: Array) -> Gradients:
     Returns:
         Gradients: By W, U, b, x and s0. Nothing is conjugated in a complex run.
     """
-    dh, params = _loss_derivative(unrolled, dh), unrolled.params
-    T, B, _ = dh.shape
+    dh, cell, params = _loss_derivative(unrolled, dh), unrolled.cell, unrolled.params
+    T, B, n = dh.shape
     W, U, b, x, s0 = (np.zeros(a.shape, dh.dtype) for a in (*params, unrolled.x, unrolled.s[0]))
     length = max(1, BLOCK // (B * len(W)))
     for start in reversed(range(0, T, length)):
         steps = slice(start, min(start + length, T))
         table = unrolled.partials(steps)
-        adjoint = _loss_on_states(unrolled, dh[steps], before=1)
+        adjoint = np.zeros((len(table.p) + 1, B, cell.parts, n), dh.dtype)
+        adjoint[1:, :, 0] = dh[steps]
         adjoint[-1] += s0.reshape(adjoint[-1].shape)
         columns = np.empty(table.p[:, :, 0].shape, dh.dtype)
         for t in reversed(range(len(columns))):
@@ -186,7 +186,6 @@ def rtrl(unrolled: Unrolled, dh: Array) -> Gradients:
 
 def sensitivity(unrolled: Unrolled) -> Array:
     r"""The total derivative :math:`\mathrm{d}h_t/\mathrm{d}W` at every t.
-
     Raises TypeError if ``unrolled`` is no run.
 
     Args:
@@ -216,7 +215,7 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Gradi
     """
     dh = _loss_derivative(unrolled, dh)
     last = len(dh) - 1
-    lags = 1 + (last if max_lag is None else whole_number("max_lag", max_lag, 0, last))
+    lags = 1 + (last if max_lag is None else number("max_lag", max_lag, 0, last))
     by_lag = [_weights(unrolled, steps, dp, dq) for steps, dp, dq, _ in _by_lag(unrolled, dh, lags)]
     return Gradients(*map(np.stack, zip(*by_lag, strict=True)))
 
@@ -237,7 +236,7 @@ def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
         Gradients: By W, U, b, x and s0, which step 1 uses as it uses :math:`x_1`, at the same lag.
     """
     dh = _loss_derivative(unrolled, dh)
-    window = whole_number("window", window, 1)
+    window = number("window", window, 1)
     (T, B, _), W = dh.shape, unrolled.params.W
     dp, dq = np.zeros((2, T * B, len(W)), dh.dtype)
     s0 = np.zeros(unrolled.s[0].shape, dh.dtype)
@@ -251,7 +250,6 @@ def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
 
 def jacobians(unrolled: Unrolled) -> Array:
     r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}`; for ELMAN, :math:`D_t W`.
-
     Raises TypeError if ``unrolled`` is no run.
 
     Args:
@@ -279,16 +277,8 @@ def _loss_derivative(unrolled: Unrolled, dh: Array) -> Array:
     return dh.astype(same_precision(dh=dh, run=unrolled.s), copy=False)
 
 
-def _loss_on_states(unrolled: Unrolled, dh: Array, before: int = 0) -> Array:
-    """``dh`` as derivatives by all parts of the states, (steps, B, k, n), after zeros ``before``."""
-    T, B, n = dh.shape
-    adjoint = np.zeros((before + T, B, unrolled.cell.parts, n), dh.dtype)
-    adjoint[before:, :, 0] = dh
-    return adjoint
-
-
 def _to_columns(table: Array, adjoint: Array, out: Array) -> None:
-    r"""From the adjoint of s_t to that of each table column, :math:`\sum_a \lambda_a \partial s_a`."""
+    """From the adjoint of s_t to that of each column of the table: the sum over parts of s_t."""
     np.multiply(table[..., 0, :, :], adjoint[..., :1, :], out=out)
     for a in range(1, adjoint.shape[-2]):
         out += table[..., a, :, :] * adjoint[..., a : a + 1, :]
@@ -326,7 +316,8 @@ def _by_lag(unrolled: Unrolled, dh: Array, lags: int) -> Iterator[tuple[Any, ...
     Row i of a lag comes from the loss ``lag`` steps after step i.
     """
     table = unrolled.partials(slice(None))
-    adjoint = _loss_on_states(unrolled, dh)
+    adjoint = np.zeros((*dh.shape[:2], unrolled.cell.parts, dh.shape[2]), dh.dtype)
+    adjoint[:, :, 0] = dh
     for _ in range(lags):
         reached = slice(0, len(adjoint))
         columns = np.empty(table.p[reached, :, 0].shape, dh.dtype)
@@ -341,7 +332,7 @@ def _by_lag(unrolled: Unrolled, dh: Array, lags: int) -> Iterator[tuple[Any, ...
 def _tangents(unrolled: Unrolled) -> Iterator[Array]:
     r"""The derivatives of h_0 … h_T by [W U b], each (B, n, gates n, n + d + 1).
 
-    The product rule in one line, :math:`\mathrm{d}p_t = W\,\mathrm{d}h_{t-1} + \mathrm{d}W\,h_{t-1}`.
+    The product rule: :math:`\mathrm{d}p_t = W\,\mathrm{d}h_{t-1} + \mathrm{d}W\,h_{t-1}`.
     """
     (T, B, d), (rows, n) = unrolled.x.shape, unrolled.params.W.shape
     gates, unit, width = unrolled.cell.gates, np.arange(n), n + d + 1
