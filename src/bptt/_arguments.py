@@ -47,10 +47,11 @@ def same_precision(**arrays: Array) -> np.dtype[Any]:
 
 def number(name: str, value: Any, least: float, most: float = np.inf, kinds: Any = None) -> Any:
     """``value``, a finite number from ``least`` to ``most``; an integer unless kinds says else."""
+    needs = f"{'a finite number' if kinds else 'an integer'} from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, kinds or int | np.integer):
-        raise TypeError(f"{name}: got {value!r}, needs {'a number' if kinds else 'an integer'}")
+        raise TypeError(f"{name}: got {value!r}, needs {needs}")
     if not least <= value <= most or value == np.inf:
-        raise ValueError(f"{name}: got {value}, needs a finite number from {least} to {most}")
+        raise ValueError(f"{name}: got {value}, needs {needs}")
     return value
 
 
