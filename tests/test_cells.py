@@ -1,0 +1,138 @@
+"""What one step does: PyTorch's documented formulas, known limits, and cells of one's own."""
+
+import numpy as np
+import pytest
+
+import bptt
+import oracle
+from oracle import difference, problem
+
+ROUNDING = 1e-14  # of numbers near 1 after a handful of operations
+cells = pytest.mark.parametrize("name", list(oracle.CELLS))
+
+
+def test_cells_say_their_name_and_their_sizes():
+    for name, cell in oracle.CELLS.items():
+        assert isinstance(cell, bptt.Cell)
+        assert repr(cell) == name
+        assert (cell.gates, cell.parts) == (oracle.GATES[name], oracle.PARTS[name])
+
+
+# PyTorch's parameters: weight_ih_l0 and weight_hh_l0 stack the gates' rows, and each gate has two
+# biases. The steps below are those of the documentation of torch.nn.RNN, LSTM and GRU, one named
+# matrix for each gate; PyTorch itself is not needed.
+
+TORCH_GATES = {"ELMAN": "h", "LSTM": "ifgo", "GRU": "rzn"}
+
+
+def torch_state_dict(name, d, n, rng):
+    """One matrix and vector for each gate: by input (W_i, b_i) and by hidden state (W_h, b_h)."""
+    weights = {}
+    for gate in TORCH_GATES[name]:
+        weights["W_i" + gate] = rng.uniform(-1, 1, (n, d))
+        weights["W_h" + gate] = rng.uniform(-1, 1, (n, n))
+        weights["b_i" + gate] = rng.uniform(-1, 1, n)
+        weights["b_h" + gate] = rng.uniform(-1, 1, n)
+    if name == "GRU":
+        weights["b_hn"] = np.zeros(n)  # it stands inside the product with r: we have no place for it
+    return weights
+
+
+def torch_steps(name, weights, x, state):
+    """h_1 … h_T of one sequence."""
+
+    def past_and_present(gate):
+        past = weights["W_h" + gate] @ h + weights["b_h" + gate]
+        return past, weights["W_i" + gate] @ x_t + weights["b_i" + gate]
+
+    def sigmoid(gate):
+        return 1 / (1 + np.exp(-sum(past_and_present(gate))))
+
+    h, hidden = state[0], []
+    c = state[-1]
+    for x_t in x:
+        if name == "ELMAN":
+            h = np.tanh(sum(past_and_present("h")))
+        elif name == "LSTM":
+            c = sigmoid("f") * c + sigmoid("i") * np.tanh(sum(past_and_present("g")))
+            h = sigmoid("o") * np.tanh(c)
+        else:
+            past, present = past_and_present("n")
+            h = (1 - sigmoid("z")) * np.tanh(present + sigmoid("r") * past) + sigmoid("z") * h
+        hidden.append(h)
+    return np.stack(hidden)
+
+
+@cells
+def test_weights_of_pytorch_can_be_loaded(name):
+    T, B, d, n, rng = 6, 3, 2, 4, np.random.default_rng(11)
+    weights = torch_state_dict(name, d, n, rng)
+    weight_ih, weight_hh, bias_ih, bias_hh = (
+        np.concatenate([weights[kind + gate] for gate in TORCH_GATES[name]])
+        for kind in ("W_i", "W_h", "b_i", "b_h")
+    )
+    x, state = rng.standard_normal((T, B, d)), rng.standard_normal((oracle.PARTS[name], B, n))
+    params = bptt.Params(W=weight_hh, U=weight_ih, b=bias_ih + bias_hh)
+    run = bptt.unroll(oracle.CELLS[name], params, x, np.concatenate(list(state), axis=1))
+    for m in range(B):
+        expected = torch_steps(name, weights, x[:, m], state[:, m])
+        assert difference(run.h[1:, m], expected) <= ROUNDING
+
+
+# Limits that need no reference
+
+
+def constant(name, biases=None, T=5, B=2, n=3):
+    """A run with zero weights, so that each gate's bias alone acts; its first state is random."""
+    gates = TORCH_GATES[name]
+    b = np.concatenate([np.full(n, (biases or {}).get(gate, 0.0)) for gate in gates])
+    params = bptt.Params(np.zeros((len(gates) * n, n)), np.zeros((len(gates) * n, 1)), b)
+    s0 = np.random.default_rng(3).uniform(-1, 1, (B, oracle.PARTS[name] * n))
+    return bptt.unroll(oracle.CELLS[name], params, np.ones((T, B, 1)), s0), s0
+
+
+def test_elman_without_weights_forgets_at_once():
+    run, _ = constant("ELMAN", {"h": 0.7})
+    assert difference(run.h[1:], np.full((5, 2, 3), np.tanh(0.7))) <= ROUNDING
+    assert not bptt.jacobians(run).any()
+
+
+def test_lstm_without_weights_halves_its_cell_state():
+    run, s0 = constant("LSTM")
+    for t in range(1, 6):
+        c = s0[:, 3:] / 2**t
+        assert difference(run.s[t], np.concatenate([np.tanh(c) / 2, c], axis=1)) <= ROUNDING
+
+
+def test_lstm_with_an_open_forget_gate_carries_its_cell_state_unchanged():
+    run, s0 = constant("LSTM", {"f": 1e3, "i": -1e3})
+    assert np.array_equal(run.s[1:, :, 3:], np.broadcast_to(s0[:, 3:], (5, 2, 3)))
+    carried = bptt.jacobians(run)[:, :, 3:, 3:]
+    assert np.array_equal(carried, np.broadcast_to(np.eye(3), carried.shape))
+
+
+def test_gru_without_weights_halves_its_state():
+    run, s0 = constant("GRU")
+    for t in range(1, 6):
+        assert difference(run.h[t], s0 / 2**t) <= ROUNDING
+
+
+def test_gru_with_an_open_update_gate_keeps_its_state():
+    run, s0 = constant("GRU", {"z": 1e3, "n": 0.5})
+    assert difference(run.h[1:], np.broadcast_to(s0, (5, 2, 3))) <= ROUNDING
+
+
+def test_gru_with_a_shut_update_gate_takes_the_new_state():
+    run, _ = constant("GRU", {"z": -1e3, "n": 0.5})
+    assert difference(run.h[1:], np.full((5, 2, 3), np.tanh(0.5))) <= ROUNDING
+
+
+@cells
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_huge_pre_activations_saturate_without_overflow(name, dtype):
+    p = problem(name, T=4, B=2, d=3, n=4, gain=1e30).astype(dtype)
+    run = p.run()
+    assert np.isfinite(run.s).all()
+    assert abs(run.h[1:]).max() > 0.5
+    for a in bptt.backward(run, p.dh):
+        assert np.isfinite(a).all()
