@@ -135,9 +135,11 @@ def first_lags(p: Problem, window: int) -> bptt.Gradients:
     """The paths that reach back over less than ``window`` steps, added up."""
     every, T = paths(p), len(p.x)
     loss_time, use = np.indices((T, T))
-    kept = (0 <= loss_time - use) & (loss_time - use < window)
+    kept = (loss_time - use >= 0) & (loss_time - use < window)
     W, U, b = (np.einsum("tu,tu...->...", kept, a) for a in every[:3])
-    return bptt.Gradients(W, U, b, np.einsum("tu,tu...->u...", kept, every.x), every.s0[:window].sum(0))
+    return bptt.Gradients(
+        W, U, b, np.einsum("tu,tu...->u...", kept, every.x), every.s0[:window].sum(0)
+    )
 
 
 def difference(ours: Any, reference: Any) -> float:

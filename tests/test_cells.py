@@ -1,11 +1,11 @@
 """What one step does: PyTorch's documented formulas, known limits, and cells of one's own."""
 
 import numpy as np
+import oracle
 import pytest
+from oracle import difference, problem
 
 import bptt
-import oracle
-from oracle import difference, problem
 
 ROUNDING = 1e-14  # of numbers near 1 after a handful of operations
 cells = pytest.mark.parametrize("name", list(oracle.CELLS))
@@ -34,31 +34,27 @@ def torch_state_dict(name, d, n, rng):
         weights["b_i" + gate] = rng.uniform(-1, 1, n)
         weights["b_h" + gate] = rng.uniform(-1, 1, n)
     if name == "GRU":
-        weights["b_hn"] = np.zeros(n)  # it stands inside the product with r: we have no place for it
+        # It stands inside the product with r, where the package has no bias.
+        weights["b_hn"] = np.zeros(n)
     return weights
 
 
 def torch_steps(name, weights, x, state):
     """h_1 … h_T of one sequence."""
 
-    def past_and_present(gate):
-        past = weights["W_h" + gate] @ h + weights["b_h" + gate]
-        return past, weights["W_i" + gate] @ x_t + weights["b_i" + gate]
-
-    def sigmoid(gate):
-        return 1 / (1 + np.exp(-sum(past_and_present(gate))))
-
-    h, hidden = state[0], []
-    c = state[-1]
+    h, c, hidden = state[0], state[-1], []
     for x_t in x:
+        past = {g: weights["W_h" + g] @ h + weights["b_h" + g] for g in TORCH_GATES[name]}
+        present = {g: weights["W_i" + g] @ x_t + weights["b_i" + g] for g in TORCH_GATES[name]}
+        sigmoid = {g: 1 / (1 + np.exp(-past[g] - present[g])) for g in past}
         if name == "ELMAN":
-            h = np.tanh(sum(past_and_present("h")))
+            h = np.tanh(past["h"] + present["h"])
         elif name == "LSTM":
-            c = sigmoid("f") * c + sigmoid("i") * np.tanh(sum(past_and_present("g")))
-            h = sigmoid("o") * np.tanh(c)
+            c = sigmoid["f"] * c + sigmoid["i"] * np.tanh(past["g"] + present["g"])
+            h = sigmoid["o"] * np.tanh(c)
         else:
-            past, present = past_and_present("n")
-            h = (1 - sigmoid("z")) * np.tanh(present + sigmoid("r") * past) + sigmoid("z") * h
+            new = np.tanh(present["n"] + sigmoid["r"] * past["n"])
+            h = (1 - sigmoid["z"]) * new + sigmoid["z"] * h
         hidden.append(h)
     return np.stack(hidden)
 

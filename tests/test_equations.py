@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 import sympy
+from oracle import problem
 
 import bptt
 from bptt import EquationFails, verified
-from oracle import problem
 
 a, b = sympy.symbols("a b")
 
@@ -46,7 +46,7 @@ def test_the_difference_is_relative_to_the_largest_entry_of_both_sides(capsys):
 def test_zero_equals_zero(capsys):
     line = "eq-name checked: largest relative difference 0.0e+00\n"
     assert printed(capsys, np.zeros(3), np.zeros(3), tol=0) == line
-    assert "fails by 1.0e+00" in refused(np.zeros(3), np.full(3, 1e-300), tol=0.999)
+    assert "fails by 1.0e+00" in refused(np.zeros(3), np.full(3, 1e-300), tol=0.5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128, np.int8, np.uint8])
@@ -57,12 +57,12 @@ def test_numbers_of_any_kind(capsys, dtype):
 
 
 def test_complex_sides_differ_by_their_distance(capsys):
-    line = printed(capsys, 3 + 4j, 4j, tol=0.6)
-    assert line == "eq-name checked: largest relative difference 6.0e-01\n"
+    line = printed(capsys, 3 + 4j, 2.4 + 3.2j, tol=0.25)
+    assert line == "eq-name checked: largest relative difference 2.0e-01\n"
 
 
 def test_small_integers_do_not_wrap_around():
-    assert "fails by 2.0e+00" in refused(np.int8(-127), np.int8(127), tol=0.6)
+    assert "fails by 2.0e+00" in refused(np.int8(-127), np.int8(127), tol=0.5)
     assert "left is 2, right is 1" in refused(np.uint8(2), np.uint8(1), tol=0, relation="<=")
     verified("eq-name", np.uint8(1), np.uint8(2), tol=0, relation="<=")
 
@@ -230,7 +230,11 @@ def test_sides_of_different_structure(left, right, error, found):
     [
         (np.nan, ValueError, r"got nan at \(\), needs finite numbers"),
         (np.array([1.0, -np.inf]), ValueError, r"got -inf at \(1,\), needs finite numbers"),
-        (np.empty((0, 2)), ValueError, r"got shape \(0, 2\), needs at least one entry on each axis"),
+        (
+            np.empty((0, 2)),
+            ValueError,
+            r"got shape \(0, 2\), needs at least one entry on each axis",
+        ),
         (np.array([True]), TypeError, r"got dtype bool, needs .*float64.* or integer"),
         (np.array(["x"]), TypeError, r"got dtype <U1, needs .*float64.* or integer"),
         (np.array([1.0], object), TypeError, r"got dtype object, needs .*float64.* or integer"),

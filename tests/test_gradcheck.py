@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import SETTINGS, difference, problem
 
 import bptt
-from oracle import SETTINGS, difference, problem
 
 shapes = st.lists(st.integers(1, 4), min_size=0, max_size=3).map(tuple)
 seeds = st.integers(0, 2**32 - 1)
@@ -238,11 +238,9 @@ def test_one_wrong_entry_of_many_is_noticed_whether_it_is_drawn_or_not():
         gradient[wrong] = 1.5
         with pytest.raises(bptt.GradientMismatch) as raised:
             bptt.check(np.sum, np.zeros(205), gradient, rng=rng())
-        place = rf"entry \({wrong},\): gradient 1\.5" if wrong in drawn else r"a random direction: gradient \S+"
-        assert re.fullmatch(
-            rf"{place}, central difference \S+; {int(wrong in drawn)} of 200 entries compared differ",
-            str(raised.value),
-        )
+        place, count = (f"entry ({wrong},)", 1) if wrong in drawn else ("a random direction", 0)
+        assert str(raised.value).startswith(f"{place}: gradient ")
+        assert str(raised.value).endswith(f"; {count} of 200 entries compared differ")
 
 
 def test_the_random_direction_has_length_1_and_comes_from_rng():
@@ -265,7 +263,7 @@ def test_a_gradient_that_is_right_entry_by_entry_must_be_right_along_the_directi
     def f(x):
         return x.sum() * (2 if np.count_nonzero(x) > 1 else 1)
 
-    with pytest.raises(bptt.GradientMismatch, match="^a random direction: "):
+    with pytest.raises(bptt.GradientMismatch, match=r"^a random direction: "):
         bptt.check(f, np.zeros(5), np.ones(5), rng=rng())
 
 

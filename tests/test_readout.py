@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import SETTINGS, difference
 
 import bptt
-from oracle import SETTINGS, difference
 
 AUTOGRAD, OWN = 1e-10, 1e-12
 shapes = st.lists(st.integers(1, 4), min_size=0, max_size=3).map(tuple)
@@ -57,7 +57,9 @@ def test_cross_entropy_and_its_gradient(rows, m, seed):
         expected = autograd.grad(textbook_cross_entropy)(z, target)
         assert dz.dtype == np.float64
         assert difference(dz, expected) <= AUTOGRAD
-        assert difference(dz, bptt.complex_step(lambda a: bptt.cross_entropy(a, target)[0], z)) <= OWN
+        assert (
+            difference(dz, bptt.complex_step(lambda a: bptt.cross_entropy(a, target)[0], z)) <= OWN
+        )
 
 
 @SETTINGS
@@ -73,7 +75,9 @@ def test_mean_squared_error_and_its_gradient(shape, seed):
     assert np.shape(loss) == ()
     assert abs(loss - textbook(y)) <= OWN * loss
     assert difference(dy, autograd.grad(textbook)(y)) <= AUTOGRAD
-    assert difference(dy, bptt.complex_step(lambda a: bptt.mean_squared_error(a, target)[0], y)) <= OWN
+    assert (
+        difference(dy, bptt.complex_step(lambda a: bptt.mean_squared_error(a, target)[0], y)) <= OWN
+    )
 
 
 @pytest.mark.parametrize("m", [1, 2, 7, 1000])

@@ -8,14 +8,14 @@ import tracemalloc
 
 import autograd
 import numpy as np
+import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import SETTINGS, agree, difference, problem, problems
 
 import bptt
-import oracle
 from bptt import recurrence
-from oracle import SETTINGS, agree, difference, problem, problems
 
 AUTOGRAD, OWN = 1e-10, 1e-12
 cells = pytest.mark.parametrize("name", list(oracle.CELLS))
@@ -152,14 +152,16 @@ def test_rtrl_agrees_with_autograd_and_with_backward(name):
 
 
 @cells
-def test_sensitivity_is_the_total_derivative_by_W(name):
+def test_sensitivity_is_the_total_derivative_by_the_recurrent_weights(name):
     @SETTINGS
     @given(problems(name, T=4))
     def agrees(p):
         T, n = len(p.x), p.dh.shape[2]
 
         def last_hidden(W, steps):
-            s = oracle.states(name, [W] * steps, *([a] * steps for a in p.params[1:]), p.x[:steps], p.s0)
+            s = oracle.states(
+                name, [W] * steps, *([a] * steps for a in p.params[1:]), p.x[:steps], p.s0
+            )
             return s[-1][:, :n]
 
         found = bptt.sensitivity(p.run())
@@ -224,9 +226,7 @@ def test_each_summand_collects_the_paths_of_its_lag(name):
     @given(problems(name))
     def agrees(p):
         T, every = len(p.x), oracle.paths(p)
-        lags = [
-            [sum(a[t, t - lag] for t in range(lag, T)) for lag in range(T)] for a in every[:3]
-        ]
+        lags = [[sum(a[t, t - lag] for t in range(lag, T)) for lag in range(T)] for a in every[:3]]
         agree(bptt.summands(p.run(), p.dh), bptt.Gradients(*map(np.stack, lags)), AUTOGRAD)
 
     agrees()
@@ -389,14 +389,14 @@ def test_the_gradient_of_a_complex_run_is_not_conjugated(name):
     n, T, rng = 3, 4, np.random.default_rng(4)
     along = rng.standard_normal(p.params.W.shape)
 
-    def by_W(W):
+    def by_weights(W):
         def loss(W):
             s = oracle.states(name, [W] * T, *([a] * T for a in p.params[1:]), p.x, p.s0)
             return sum(autograd.numpy.sum(p.dh[t] * s[t + 1][:, :n]) for t in range(T))
 
         return autograd.grad(loss)(W)
 
-    expected = autograd.grad(lambda W: autograd.numpy.sum(by_W(W) * along))(p.params.W)
+    expected = autograd.grad(lambda W: autograd.numpy.sum(by_weights(W) * along))(p.params.W)
     eps = 1e-100
     moved = p.params._replace(W=p.params.W + 1j * eps * along)
     run = bptt.unroll(p.cell, moved, p.x, p.s0)
