@@ -1,0 +1,1 @@
+"""What the build of the book needs and no chapter's mathematics does."""

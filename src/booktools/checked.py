@@ -1,0 +1,155 @@
+"""A Sphinx extension: every displayed equation is executed, and the page says so.
+
+:func:`bptt.verified` prints a line for each check. Here these lines leave the output of their cell
+and stand, quietly, under the equation or theorem that they check; the page of all equations lists
+them. A statement without a check, a display without a label, a check of nothing and an image
+without a description are warnings, and warnings fail the build.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from .cache import execution_cache
+
+logger = logging.getLogger(__name__)
+CHECK = re.compile(r"(?P<label>\S+) checked(?: in (?P<cases>\d+) cases)?: (?P<found>.+)")
+THEOREMS = ("thm-", "lem-", "prop-", "cor-")
+
+
+def use_cache(app: Sphinx, config: Any) -> None:
+    """Key the cache on the code that notebooks import, which myst-nb's own key leaves out."""
+    config.nb_execution_cache_path = str(execution_cache(Path(app.confdir)))
+
+
+def read_page(app: Sphinx, doctree: nodes.document) -> None:
+    """Move the lines of the checks to what they check, and warn of what is missing."""
+    checks = collect_checks(doctree)
+    found = []
+    for node in list(doctree.findall(nodes.Element)):
+        label = str(node.get("label") or "")
+        if isinstance(node, nodes.math_block):
+            if not label:
+                logger.warning("display without a label: %s", node.astext(), location=node)
+            elif not label.startswith("def-") and label not in checks:
+                logger.warning("equation %s has no check", label, location=node)
+            if label:
+                found.append((label, node.astext(), checks.get(label, [])))
+            if label in checks:
+                node.parent.insert(node.parent.index(node) + 1, line_of(checks.pop(label)))
+        elif label.startswith(THEOREMS):
+            if label not in checks:
+                logger.warning("theorem %s has no check", label, location=node)
+            else:
+                found.append((label, "", checks[label]))
+                node += line_of(checks.pop(label))
+        elif isinstance(node, nodes.image):
+            alt = str(node.get("alt") or "")
+            if len(alt.split()) < 3 or Path(node["uri"]).name in alt:
+                logger.warning("image without a description: alt is %r", alt, location=node)
+    for label in checks:
+        logger.warning("check of %s, which is no equation of this page", label, location=doctree)
+    app.env.checked_equations[app.env.docname] = found  # type: ignore[attr-defined]
+
+
+def collect_checks(doctree: nodes.document) -> dict[str, list[tuple[str, str, str]]]:
+    """The checks of a page, by label: (cases, found, id of the cell); their lines are removed."""
+    checks: dict[str, list[tuple[str, str, str]]] = {}
+    for stream in list(doctree.findall(nodes.literal_block)):
+        if "stream" not in stream["classes"]:
+            continue
+        kept = []
+        for line in stream.astext().splitlines():
+            if check := CHECK.fullmatch(line):
+                cell = stream.parent.parent
+                if not cell["ids"]:
+                    cell["ids"].append(f"check-{check['label']}")
+                result = (check["cases"] or "1", check["found"], cell["ids"][0])
+                checks.setdefault(check["label"], []).append(result)
+            else:
+                kept.append(line)
+        if any(line.strip() for line in kept):
+            stream.children, stream.rawsource = [], "\n".join(kept)
+            stream += nodes.Text("\n".join(kept))
+        else:
+            output = stream.parent
+            output.remove(stream)
+            if not output.children:
+                output.parent.remove(output)
+    return checks
+
+
+def line_of(checks: list[tuple[str, str, str]]) -> nodes.Element:
+    """The quiet line: what was found, linked to the cell that found it."""
+    line = nodes.paragraph(classes=["checked"])
+    for k, (cases, found, cell) in enumerate(checks):
+        text = found if cases == "1" else f"{found} ({cases} cases)"
+        line += nodes.Text("; " if k else "checked: ")
+        line += nodes.reference("", text, refid=cell, internal=True)
+    return line
+
+
+class CheckedEquations(SphinxDirective):
+    """``{checked-equations}``: the place of the table of every labelled equation of the book."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.get_domain("math").data["has_equations"][self.env.docname] = True
+        return [equations_table()]
+
+
+class equations_table(nodes.General, nodes.Element):  # noqa: N801 - docutils names nodes so
+    """Replaced by the table once all pages are read."""
+
+
+def write_table(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """For each page, in the order of the book: its equations and what their checks found."""
+    env: Any = app.env
+    for place in list(doctree.findall(equations_table)):
+        entries: list[nodes.Node] = []
+        for page in env.collect_relations():
+            if found := env.checked_equations.get(page):
+                uri = app.builder.get_relative_uri(docname, page)
+                title = env.titles[page].astext()
+                heading = nodes.rubric(
+                    "", "", nodes.reference("", title, refuri=uri, internal=True)
+                )
+                entries += [heading, *(entry(env, page, uri, *equation) for equation in found)]
+        place.replace_self(entries)
+
+
+def entry(env: Any, page: str, uri: str, label: str, formula: str, checks: Any) -> nodes.Node:
+    """One equation of the table: its number as a link, the checks' findings, the formula."""
+    anchor = nodes.make_id(f"equation-{label}") if formula else label
+    kind = "displaymath" if formula else "theorem"
+    number = ".".join(map(str, env.toc_fignumbers.get(page, {}).get(kind, {}).get(anchor, [])))
+    name = f"({number})" if formula else f"Theorem {number}"
+    line = nodes.paragraph(classes=["checked"])
+    line += nodes.reference("", name, refuri=f"{uri}#{anchor}", internal=True)
+    said = [found if cases == "1" else f"{found} ({cases} cases)" for cases, found, _ in checks]
+    line += nodes.Text(" " + ("; ".join(said) or "a definition"))
+    box = nodes.container("", line, classes=["checked-equation"])
+    if formula:
+        box += nodes.math_block("", formula, number=None, label=None, nowrap=False)
+    return box
+
+
+def forget(app: Sphinx, env: Any, docname: str) -> None:
+    """Drop what a page had before it is read again."""
+    if not hasattr(env, "checked_equations"):
+        env.checked_equations = {}
+    env.checked_equations.pop(docname, None)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("config-inited", use_cache)
+    app.connect("env-purge-doc", forget)
+    app.connect("doctree-read", read_page)
+    app.add_directive("checked-equations", CheckedEquations)
+    app.add_node(equations_table)
+    app.connect("doctree-resolved", write_table)
+    return {"parallel_read_safe": False}

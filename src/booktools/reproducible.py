@@ -1,0 +1,39 @@
+"""Build the book a second time, from nothing, and compare every byte with the site that stands.
+
+``python -m booktools.reproducible [folder]``. Exits with 1 and the names of the files that differ.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Build, remember, build again from nothing, compare; 0 if nothing differs."""
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    first = build(root)
+    shutil.rmtree(root / "_build")
+    second = build(root)
+    differ = sorted(path for path in first.keys() | second if first.get(path) != second.get(path))
+    for path in differ:
+        print(f"differs: {path}", file=sys.stderr)
+    if not differ:
+        print(f"Both builds gave the same {len(first)} files, byte for byte.")
+    return 1 if differ else 0
+
+
+def build(root: Path) -> dict[str, str]:
+    """Build the book; the hash of each file of the site."""
+    subprocess.run([sys.executable, "-m", "booktools.build", str(root)], check=True)
+    html = root / "_build" / "html"
+    return {
+        str(path.relative_to(html)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in html.rglob("*")
+        if path.is_file()
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
