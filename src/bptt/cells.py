@@ -18,9 +18,9 @@ class Partials(NamedTuple):
     r"""Unit-wise partial derivatives of the k parts of :math:`s_t`, for many steps at once.
 
     Attributes:
-        p (array (..., k, columns, n)): By each gate's rows of :math:`p_t` and, if the cell is
-            ``direct``, in one more column by the last part of :math:`s_{t-1}`.
-        q (array (..., k, gates, n) or None): By each gate's rows of :math:`q_t`; None if as by p.
+        p: By each gate's rows of :math:`p_t` and, if the cell is ``direct``, in one more column by
+            the last part of :math:`s_{t-1}`; shape (..., k, columns, n).
+        q: By each gate's rows of :math:`q_t`, shape (..., k, gates, n); None if it is as by p.
     """
 
     p: Array
@@ -31,10 +31,10 @@ class Cell(ABC):
     r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives.
 
     Attributes:
-        parts (int): Parts of the state, k: 1 (h) or 2 (h and c).
-        direct (bool): Whether the last part of :math:`s_{t-1}` acts beside the product with W.
-        scale (tuple of float): A factor for each gate's rows of W, U, b: 0.5 if logistic, else 1.
-        kept (int): Arrays of the size of h that a step keeps for :meth:`partials`. The first
+        parts: Parts of the state, k: 1 (h) or 2 (h and c).
+        direct: Whether the last part of :math:`s_{t-1}` acts beside the product with W.
+        scale: A factor for each gate's rows of W, U, b: 0.5 if logistic, else 1.
+        kept: Arrays of the size of h that a step keeps for :meth:`partials`. The first
             ``gates`` hold :math:`q_t` when the step begins; if 0, the place of :math:`s_t` does.
     """
 

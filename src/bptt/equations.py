@@ -29,7 +29,7 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
     """
     if not isinstance(label, str) or not label or len(label.split()) != 1:
         raise ValueError(f"label: got {label!r}, needs one word")
-    number("tol", tol, 0, kinds=REAL)
+    number("tol", tol, 0, 0.5, kinds=REAL)
     if relation not in ("==", "<="):
         raise ValueError(f"relation: got {relation!r}, needs '==' or '<='")
     cases = list(_pairs(label, left, right))

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.ticker import MaxNLocator
 
-from ._arguments import Array, array, instance, whole_number
+from ._arguments import Array, array, instance, number
 
 RADIUS, STEP = 0.27, 1.4  # of a node, and between two steps; rows are 1 apart
 
@@ -23,8 +23,8 @@ def unrolled_network(ax: Axes, T: int, *, path_from: int | None = None) -> None:
         TypeError, ValueError: If an argument is not of this kind.
     """
     instance("ax", ax, Axes)
-    T = whole_number("T", T, 1)
-    k = T + 1 if path_from is None else whole_number("path_from", path_from, 1, T)
+    T = number("T", T, 1)
+    k = T + 1 if path_from is None else number("path_from", path_from, 1, T)
 
     def node(name: str, t: int, row: int) -> Array:
         text = ax.text(STEP * t, row, f"${name}_{{{t}}}$", ha="center", va="center")

@@ -7,6 +7,7 @@ from ._arguments import Array, array, same_precision
 
 def softmax(z: Array) -> Array:
     r"""Probabilities :math:`y_i = e^{z_i} / \sum_j e^{z_j}` along the last axis.
+
     Raises TypeError or ValueError if ``z`` is not a floating array with entries, all finite.
 
     Args:
@@ -22,6 +23,7 @@ def softmax(z: Array) -> Array:
 
 def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     r"""The mean of :math:`-\log \mathrm{softmax}(z)_\mathrm{target}`, in nats, and its gradient.
+
     Raises TypeError or ValueError if an argument does not fit, or a label is out of range.
 
     Args:
@@ -48,6 +50,7 @@ def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
 
 def mean_squared_error(y: Array, target: Array) -> tuple[Array, Array]:
     r"""The mean of :math:`(y - \mathrm{target})^2` over all entries, and its gradient by y.
+
     Raises TypeError or ValueError if an argument does not fit; the message names it.
 
     Args:

@@ -42,8 +42,8 @@ class Unrolled(NamedTuple):
     """A forward run: every state, and what the derivatives need of each step.
 
     Attributes:
-        s (array (T + 1, B, k n)): All states; ``s[0]`` is the first.
-        kept (array (T, B, kept n)): What the cell keeps of each step for its partial derivatives.
+        s: All states, (T + 1, B, k n); ``s[0]`` is the first.
+        kept: What the cell keeps of each step for its partial derivatives, (T, B, kept n).
     """
 
     cell: Cell
@@ -54,7 +54,7 @@ class Unrolled(NamedTuple):
 
     @property
     def h(self) -> Array:
-        """The hidden states, (T + 1, B, n): the first part of ``s``."""
+        """The hidden states, (T + 1, B, n), which are the first part of ``s``."""
         return self.s[..., : self.params.W.shape[1]]
 
     def partials(self, steps: slice) -> Partials:
@@ -64,6 +64,7 @@ class Unrolled(NamedTuple):
 
 def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64) -> Params:
     r"""Random parameters, uniform on :math:`[-1/\sqrt n, 1/\sqrt n]` like PyTorch's layers.
+
     Raises TypeError or ValueError if an argument is not of this kind.
 
     Args:
@@ -186,6 +187,7 @@ def rtrl(unrolled: Unrolled, dh: Array) -> Gradients:
 
 def sensitivity(unrolled: Unrolled) -> Array:
     r"""The total derivative :math:`\mathrm{d}h_t/\mathrm{d}W` at every t.
+
     Raises TypeError if ``unrolled`` is no run.
 
     Args:
@@ -250,6 +252,7 @@ def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
 
 def jacobians(unrolled: Unrolled) -> Array:
     r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}`; for ELMAN, :math:`D_t W`.
+
     Raises TypeError if ``unrolled`` is no run.
 
     Args:
