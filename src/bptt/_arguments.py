@@ -11,7 +11,7 @@ DTYPES = {"f": "float32", "d": "float64", "c": "complex128", "i": "integer"}
 
 
 def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -> Array:
-    """``value`` as a finite array with the named axes, such as ``"T B d"``; sizes not given are free.
+    """``value`` as a finite array with the named axes, ``"T B d"``; a size not given is free.
 
     A leading ``...`` stands for any number of axes.
     """

@@ -17,10 +17,9 @@ from ._arguments import Array
 class Partials(NamedTuple):
     r"""Unit-wise partial derivatives of the k parts of :math:`s_t`, for many steps at once.
 
-    Attributes:
-        p: By each gate's rows of :math:`p_t` and, if the cell is ``direct``, in one more column by
-            the last part of :math:`s_{t-1}`; shape (..., k, columns, n).
-        q: By each gate's rows of :math:`q_t`, shape (..., k, gates, n); None if it is as by p.
+    ``p`` (..., k, columns, n): by each gate's rows of :math:`p_t` and, if the cell is ``direct``,
+    in one more column by the last part of :math:`s_{t-1}`. ``q`` (..., k, gates, n): by each gate's
+    rows of :math:`q_t`; None if it is as by p.
     """
 
     p: Array
@@ -28,19 +27,13 @@ class Partials(NamedTuple):
 
 
 class Cell(ABC):
-    r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives.
+    r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives."""
 
-    Attributes:
-        parts: Parts of the state, k: 1 (h) or 2 (h and c).
-        direct: Whether the last part of :math:`s_{t-1}` acts beside the product with W.
-        scale: A factor for each gate's rows of W, U, b: 0.5 if logistic, else 1.
-        kept: Arrays of the size of h that a step keeps for :meth:`partials`. The first
-            ``gates`` hold :math:`q_t` when the step begins; if 0, the place of :math:`s_t` does.
-    """
-
-    parts: int
-    direct: bool
-    scale: tuple[float, ...]
+    parts: int  #: k, the parts of the state: 1 (h) or 2 (h and c)
+    direct: bool  #: whether the last part of s_{t-1} acts beside the product with W
+    scale: tuple[float, ...]  #: a factor for each gate's rows of W, U, b: 0.5 if logistic, else 1
+    #: arrays of the size of h that a step keeps for ``partials``; the first ``gates`` of them hold
+    #: q_t when the step begins (if there are none, the place of s_t does)
     kept: int
 
     @property
@@ -130,9 +123,6 @@ class GRUCell(Cell):
     r"""The gated recurrent unit (Cho and others 2014), in PyTorch's form and gate order r z n.
 
     .. math:: h_t = (1 - z) \odot n + z \odot h_{t-1}, \qquad n = \tanh(q_n + r \odot p_n)
-
-    The reset gate r acts after the matrix product, so :math:`p_n` and :math:`q_n` have different
-    derivatives.
     """
 
     parts, direct, scale, kept = 1, True, (0.5, 0.5, 1.0), 4

@@ -24,10 +24,9 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
         relation ("==" or "<="): ``<=`` checks an inequality entry by entry, with no tolerance.
     Raises:
         EquationFails: Naming the label, the case, the entry that differs most, and both values.
-        TypeError, ValueError: If the sides have different structure or shape, an entry is not
-            finite, or ``tol`` is negative.
+        TypeError, ValueError: If the sides differ in shape or are not finite, or tol is negative.
     """
-    if not isinstance(label, str) or not label or len(label.split()) != 1:
+    if not isinstance(label, str) or len(label.split()) != 1:
         raise ValueError(f"label: got {label!r}, needs one word")
     number("tol", tol, 0, 0.5, kinds=REAL)
     if relation not in ("==", "<="):
@@ -35,20 +34,18 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
     cases = list(_pairs(label, left, right))
     if not cases:
         raise ValueError(f"{label}: got nothing to compare, needs at least one pair")
-    residuals = []
+    of, residuals = (f" in {len(cases)} cases" if len(cases) > 1 else ""), []
     for k, (a, b) in enumerate(cases, start=1):
-        case = f"{label}, case {k} of {len(cases)}" if len(cases) > 1 else label
+        case = f"{label}, case {k} of {len(cases)}" if of else label
         if hasattr(a, "free_symbols") or hasattr(b, "free_symbols"):
             _equal_expressions(case, a, b, relation)
         else:
             residuals.append(_residual(case, a, b, tol, relation))
-    if not residuals:
-        found = "equal as expressions"
-    elif relation == "==":
-        found = f"largest relative difference {max(residuals):.1e}"
-    else:
-        found = f"smallest margin {min(residuals):.1e}"
-    print(f"{label} checked{f' in {len(cases)} cases' if len(cases) > 1 else ''}: {found}")
+    found = "equal as expressions"
+    if residuals:
+        equal = f"largest relative difference {max(residuals):.1e}"
+        found = equal if relation == "==" else f"smallest margin {min(residuals):.1e}"
+    print(f"{label} checked{of}: {found}")
 
 
 def _pairs(label: str, left: Any, right: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""Figures that more than one chapter draws, on axes that the caller gives, in the caller's style."""
+"""Figures that more than one chapter draws, on the axes and in the style of the caller."""
 
 from typing import Any
 
@@ -19,8 +19,7 @@ def unrolled_network(ax: Axes, T: int, *, path_from: int | None = None) -> None:
         ax (matplotlib Axes): Where to draw; its ticks and frame are taken away.
         T (int): Steps, at least 1. The width of a page holds 6.
         path_from (int, optional): A step k; W from here on is bold, the summand of lag T - k.
-    Raises:
-        TypeError, ValueError: If an argument is not of this kind.
+            Raises TypeError or ValueError for others.
     """
     instance("ax", ax, Axes)
     T = number("T", T, 1)
@@ -53,14 +52,13 @@ def gradients_by_lag(ax: Axes, norms: Array, *, label: str = "", color: Any = No
     """Norms of summands by how far back they reach, on a logarithmic axis; adds one line to it.
 
     Such an axis has no place for zero: a zero breaks the line and is a cross on the lower edge.
+    Raises TypeError or ValueError if an argument does not fit.
 
     Args:
         ax (matplotlib Axes): Where to draw.
         norms (array (lags,)): Entry l is the norm of the summand of lag l; finite, from 0 up.
         label (str): Written beside the last point above zero, and beside the first zero.
         color (colour): The next of the axes' cycle if not given.
-    Raises:
-        TypeError, ValueError: If an argument does not fit.
     """
     instance("ax", ax, Axes)
     norms = array("norms", norms, "lags", "fd")

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from ._arguments import REAL, Array, array, instance, number
 
+Function = Callable[[Array], Any]
 ENTRIES = 200  # entries that check compares one by one; a random direction covers the others
 
 
@@ -23,10 +25,8 @@ class Report(NamedTuple):
     difference_quotient: float
 
 
-def central_difference(f: Callable[[Array], Any], x: Array, eps: float | None = None) -> Array:
+def central_difference(f: Function, x: Array, eps: float | None = None) -> Array:
     r"""The gradient of f by :math:`(f(x + \epsilon e_i) - f(x - \epsilon e_i)) / 2\epsilon`.
-
-    Raises TypeError or ValueError if an argument does not fit, or f returns no finite real scalar.
 
     Args:
         f (function): From an array like ``x`` to a real scalar.
@@ -35,6 +35,8 @@ def central_difference(f: Callable[[Array], Any], x: Array, eps: float | None = 
             max(1, largest ``|x|``), near which the errors of truncation and rounding balance.
     Returns:
         array of the shape of x: Two evaluations of f for each entry.
+    Raises:
+        TypeError, ValueError: If an argument does not fit, or f returns no finite real scalar.
     """
     x = array("x", x, "...", "fd")
     eps = _step(x) if eps is None else number("eps", eps, np.finfo(x.dtype).tiny, kinds=REAL)
@@ -42,21 +44,13 @@ def central_difference(f: Callable[[Array], Any], x: Array, eps: float | None = 
     return np.array(slopes, x.dtype).reshape(x.shape)
 
 
-def complex_step(f: Callable[[Array], Any], x: Array) -> Array:
-    r"""The gradient of f by :math:`\mathrm{Im} f(x + i \epsilon e_i) / \epsilon`, exact to rounding.
+def complex_step(f: Function, x: Array) -> Array:
+    r"""The gradient by :math:`\mathrm{Im} f(x + i \epsilon e_i) / \epsilon`, exact to rounding.
 
-    No difference is taken, so nothing cancels and :math:`\epsilon` can be 1e-100.
-
-    Raises TypeError or ValueError if ``x`` does not fit, or f returns no finite complex scalar.
-    Source: Squire and Trapp (1998), *Using complex variables to estimate derivatives of real
-    functions*.
-
-    Args:
-        f (function): From an array to a scalar; analytic, and written so that complex numbers pass
-            through it.
-        x (array of any shape): float64.
-    Returns:
-        array of the shape of x: One evaluation of f for each entry.
+    No difference is taken, so nothing cancels and :math:`\epsilon` can be 1e-100. f is analytic and
+    lets complex numbers pass. Returns an array like ``x``, which is float64. Raises TypeError or
+    ValueError if ``x`` does not fit or f returns no finite complex scalar. Source: Squire and Trapp
+    (1998).
     """
     x = array("x", x, "...", "d")
     instance("f", f, Callable)
@@ -69,21 +63,15 @@ def complex_step(f: Callable[[Array], Any], x: Array) -> Array:
 
 
 def check(
-    f: Callable[[Array], Any],
-    x: Array,
-    gradient: Array,
-    *,
-    rtol: float = 1e-6,
-    atol: float | None = None,
-    rng: np.random.Generator,
+    f: Function, x: Array, gradient: Array, *, rtol: float = 1e-6, atol: Any = None, rng: Generator
 ) -> Report:
     """Compare a gradient with central differences of f, entry by entry and along a direction.
 
     Args:
         f (function): From an array like ``x`` to a real scalar.
         x, gradient (float32 or float64 arrays of one shape): The point, and the claim there.
-        rtol, atol (float): A difference of ``atol + rtol |central difference|`` is allowed; ``atol``
-            is, if not given, 100 times the rounding error to expect of a central difference.
+        rtol, atol (float): A difference of ``atol + rtol |central difference|`` is allowed; atol is
+            100 times the rounding error to expect of a central difference if not given.
         rng (numpy.random.Generator): Draws the direction and, of more than 200 entries, which.
     Raises:
         GradientMismatch: Naming the entry that differs most, and both values.
@@ -93,7 +81,7 @@ def check(
     gradient = array("gradient", gradient, "...", "fd")
     if gradient.shape != x.shape:
         raise ValueError(f"gradient: got shape {gradient.shape}, needs {x.shape}, as x")
-    instance("rng", rng, np.random.Generator)
+    instance("rng", rng, Generator)
     eps, rtol = _step(x), number("rtol", rtol, 0, kinds=REAL)
     rounding = 100 * np.finfo(x.dtype).eps / eps * max(1.0, abs(_value(f, x)))
     atol = rounding if atol is None else number("atol", atol, 0, kinds=REAL)
@@ -121,14 +109,14 @@ def _step(x: Array) -> float:
 
 
 def _unit(x: Array, entry: int) -> Array:
-    return (np.arange(x.size) == entry).astype(x.dtype).reshape(x.shape)
+    return (np.arange(x.size).reshape(x.shape) == entry).astype(x.dtype)
 
 
-def _value(f: Callable[[Array], Any], x: Array) -> float:
+def _value(f: Function, x: Array) -> float:
     instance("f", f, Callable)
     return float(array("f(x)", f(x), "", "fd"))
 
 
-def _slope(f: Callable[[Array], Any], x: Array, direction: Array, eps: float) -> float:
+def _slope(f: Function, x: Array, direction: Array, eps: float) -> float:
     ahead, behind = x + x.dtype.type(eps) * direction, x - x.dtype.type(eps) * direction
     return (_value(f, ahead) - _value(f, behind)) / (2 * eps)

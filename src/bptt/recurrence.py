@@ -39,11 +39,8 @@ class Gradients(NamedTuple):
 
 
 class Unrolled(NamedTuple):
-    """A forward run: every state, and what the derivatives need of each step.
-
-    Attributes:
-        s: All states, (T + 1, B, k n); ``s[0]`` is the first.
-        kept: What the cell keeps of each step for its partial derivatives, (T, B, kept n).
+    """A forward run: what :func:`unroll` was given, all states ``s`` (T + 1, B, k n), and what the
+    cell has ``kept`` (T, B, kept n) of each step for its partial derivatives.
     """
 
     cell: Cell
@@ -65,13 +62,11 @@ class Unrolled(NamedTuple):
 def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64) -> Params:
     r"""Random parameters, uniform on :math:`[-1/\sqrt n, 1/\sqrt n]` like PyTorch's layers.
 
-    Raises TypeError or ValueError if an argument is not of this kind.
-
     Args:
         cell (Cell): ELMAN, LSTM or GRU.
         d, n (int): Numbers of inputs and units, at least 1.
         rng (numpy.random.Generator): The source of randomness.
-        dtype (dtype): float32 or float64 (the default); both round the same draws.
+        dtype: float32 or float64; both round the same draws. TypeError or ValueError for others.
     """
     instance("cell", cell, Cell)
     d, n = number("d", d, 1), number("n", n, 1)
@@ -129,14 +124,12 @@ def backward(unrolled: Unrolled, dh: Array) -> Gradients:
 
     One sweep carries the adjoint :math:`\mathrm{d}L/\mathrm{d}s_t`; at each step it passes through
     :math:`W h_{t-1}` to both factors. The weights' gradients are one matrix product over all steps
-    of a block, so that the sweep adds little to the memory of the run.
-
-    Raises TypeError or ValueError if ``dh`` does not fit the run. Source: Werbos (1990).
+    of a block, so that the sweep adds little to the memory of the run. Raises TypeError or
+    ValueError if ``dh`` does not fit the run. Source: Werbos (1990).
 
     Args:
         unrolled (Unrolled): The forward run of T steps.
-        dh (array (T, B, n)): Immediate derivatives of the loss by each :math:`h_t`, the other
-            states held fixed.
+        dh (array (T, B, n)): The loss's derivative by each h_t, the other states held fixed.
     Returns:
         Gradients: By W, U, b, x and s0. Nothing is conjugated in a complex run.
     """
@@ -165,16 +158,9 @@ def backward(unrolled: Unrolled, dh: Array) -> Gradients:
 def rtrl(unrolled: Unrolled, dh: Array) -> Gradients:
     r"""Real-time recurrent learning: the product rule from the right, first step first.
 
-    Carries :math:`\mathrm{d}s_t/\mathrm{d}(W, U, b)` forward beside the state, so that nothing of the
-    past is needed: time :math:`O(T B n^3 (n + d))`, memory :math:`O(B n^2 (n + d))` for one gate.
-
-    Raises TypeError or ValueError if ``dh`` does not fit the run. Source: Williams and Zipser
-    (1989).
-
-    Args:
-        unrolled, dh: As for :func:`backward`.
-    Returns:
-        Gradients: By W, U and b, equal to those of :func:`backward`; ``x`` and ``s0`` are None.
+    Carries :math:`\mathrm{d}s_t/\mathrm{d}(W, U, b)` beside the state; needs nothing of the past.
+    Time :math:`O(T B n^3 (n + d))`, memory :math:`O(B n^2 (n + d))` for one gate. Arguments, errors
+    and values as for :func:`backward`, x and s0 None. Source: Williams and Zipser (1989).
     """
     dh = _loss_derivative(unrolled, dh)
     n, d = unrolled.params.W.shape[1], unrolled.x.shape[2]
@@ -186,15 +172,10 @@ def rtrl(unrolled: Unrolled, dh: Array) -> Gradients:
 
 
 def sensitivity(unrolled: Unrolled) -> Array:
-    r"""The total derivative :math:`\mathrm{d}h_t/\mathrm{d}W` at every t.
+    r"""The total derivative :math:`\mathrm{d}h_t/\mathrm{d}W` at every t of a run.
 
-    Raises TypeError if ``unrolled`` is no run.
-
-    Args:
-        unrolled (Unrolled): The forward run of T steps.
-    Returns:
-        array (T + 1, B, n, gates n, n): ``[t, m, i, j, l]`` is the derivative of ``h[t, m, i]`` by
-            ``W[j, l]``; zero at t = 0.
+    Returns an array (T + 1, B, n, gates n, n): ``[t, m, i, j, l]`` is the derivative of
+    ``h[t, m, i]`` by ``W[j, l]``, zero at t = 0. Raises TypeError if ``unrolled`` is no run.
     """
     instance("unrolled", unrolled, Unrolled)
     return np.stack([dh[..., : dh.shape[1]] for dh in _tangents(unrolled)])
@@ -204,9 +185,8 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Gradi
     r"""The gradient taken apart by lag: how far back each summand of the product rule reaches.
 
     Summand l collects, over all loss times t, the path from :math:`h_t` back to the use of W, U and
-    b at step t - l. All loss times of a lag are one batch; time :math:`O(T^2)`.
-
-    Raises TypeError or ValueError if ``dh`` does not fit the run or ``max_lag`` is out of range.
+    b at step t - l. All loss times of a lag are one batch; time :math:`O(T^2)`. Raises TypeError or
+    ValueError if ``dh`` does not fit the run or ``max_lag`` is out of range.
 
     Args:
         unrolled, dh: As for :func:`backward`.
@@ -216,8 +196,7 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Gradi
             those of :func:`backward`. ``x`` and ``s0`` are None.
     """
     dh = _loss_derivative(unrolled, dh)
-    last = len(dh) - 1
-    lags = 1 + (last if max_lag is None else number("max_lag", max_lag, 0, last))
+    lags = len(dh) if max_lag is None else 1 + number("max_lag", max_lag, 0, len(dh) - 1)
     by_lag = [_weights(unrolled, steps, dp, dq) for steps, dp, dq, _ in _by_lag(unrolled, dh, lags)]
     return Gradients(*map(np.stack, zip(*by_lag, strict=True)))
 
@@ -225,11 +204,9 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Gradi
 def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
     r"""Truncated backpropagation through time: exactly the first ``window`` summands.
 
-    Every loss reaches back over ``window`` uses of the parameters, its own step included. Time
-    :math:`O(T \cdot \mathrm{window})`.
-
-    Raises TypeError or ValueError if ``dh`` does not fit the run or ``window`` is no positive
-    integer. Source: Williams and Peng (1990).
+    Every loss reaches back over ``window`` uses of the parameters, its own step included. Time O(T
+    window). Raises TypeError or ValueError if ``dh`` does not fit the run or ``window`` is no
+    positive integer. Source: Williams and Peng (1990).
 
     Args:
         unrolled, dh: As for :func:`backward`.
@@ -239,37 +216,33 @@ def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
     """
     dh = _loss_derivative(unrolled, dh)
     window = number("window", window, 1)
-    (T, B, _), W = dh.shape, unrolled.params.W
-    dp, dq = np.zeros((2, T * B, len(W)), dh.dtype)
+    T, B, _ = dh.shape
+    dp, dq = np.zeros((2, T * B, len(unrolled.params.W)), dh.dtype)
     s0 = np.zeros(unrolled.s[0].shape, dh.dtype)
     for _, dp_lag, dq_lag, to_s0 in _by_lag(unrolled, dh, min(window, T)):
         dp[: len(dp_lag)] += dp_lag
         dq[: len(dq_lag)] += dq_lag
         s0 += to_s0.reshape(s0.shape)
     x = (dq @ unrolled.params.U).reshape(unrolled.x.shape)
-    return Gradients(*_weights(unrolled, slice(0, T), dp, dq), x, s0)
+    W, U, b = _weights(unrolled, slice(0, T), dp, dq)
+    return Gradients(W, U, b, x, s0)
 
 
 def jacobians(unrolled: Unrolled) -> Array:
-    r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}`; for ELMAN, :math:`D_t W`.
+    r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}` ; for ELMAN :math:`D_t W`.
 
-    Raises TypeError if ``unrolled`` is no run.
-
-    Args:
-        unrolled (Unrolled): The forward run of T steps.
-    Returns:
-        array (T, B, k n, k n): ``[t, m]`` is the Jacobian of the step from ``s[t, m]`` to ``s[t +
-            1, m]``.
+    Returns an array (T, B, k n, k n): ``[t, m]`` is the Jacobian of the step from ``s[t, m]`` to
+    ``s[t + 1, m]``. Raises TypeError if ``unrolled`` is no run.
     """
     instance("unrolled", unrolled, Unrolled)
-    cell, W = unrolled.cell, unrolled.params.W
-    table = unrolled.partials(slice(None)).p
+    cell, W, table = unrolled.cell, unrolled.params.W, unrolled.partials(slice(None)).p
     T, B, k, columns, n = table.shape
     by_state = np.zeros((columns, n, k, n), W.dtype)
     by_state[: cell.gates, :, 0] = W.reshape(cell.gates, n, n)
     if cell.direct:
         by_state[-1, :, -1] = np.eye(n)
-    return np.einsum("tmkci,ciaj->tmkiaj", table, by_state).reshape(T, B, k * n, k * n)
+    J: Array = np.einsum("tmkci,ciaj->tmkiaj", table, by_state)
+    return J.reshape(T, B, k * n, k * n)
 
 
 def _loss_derivative(unrolled: Unrolled, dh: Array) -> Array:
@@ -314,10 +287,7 @@ def _weights(unrolled: Unrolled, steps: slice, dp: Array, dq: Array) -> tuple[Ar
 
 
 def _by_lag(unrolled: Unrolled, dh: Array, lags: int) -> Iterator[tuple[Any, ...]]:
-    """For each lag: the steps reached, the adjoints of p and q there, and what comes to s_0.
-
-    Row i of a lag comes from the loss ``lag`` steps after step i.
-    """
+    """By lag: the steps that the losses reach, the adjoints of p and q there, what comes to s_0."""
     table = unrolled.partials(slice(None))
     adjoint = np.zeros((*dh.shape[:2], unrolled.cell.parts, dh.shape[2]), dh.dtype)
     adjoint[:, :, 0] = dh
@@ -333,10 +303,7 @@ def _by_lag(unrolled: Unrolled, dh: Array, lags: int) -> Iterator[tuple[Any, ...
 
 
 def _tangents(unrolled: Unrolled) -> Iterator[Array]:
-    r"""The derivatives of h_0 … h_T by [W U b], each (B, n, gates n, n + d + 1).
-
-    The product rule: :math:`\mathrm{d}p_t = W\,\mathrm{d}h_{t-1} + \mathrm{d}W\,h_{t-1}`.
-    """
+    """The derivatives of h_0 … h_T by [W U b], each (B, n, gates n, n + d + 1)."""
     (T, B, d), (rows, n) = unrolled.x.shape, unrolled.params.W.shape
     gates, unit, width = unrolled.cell.gates, np.arange(n), n + d + 1
     tangent = np.zeros((B, unrolled.cell.parts, n, rows, width), unrolled.s.dtype)
