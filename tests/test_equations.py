@@ -81,6 +81,13 @@ def test_lists_are_compared_item_by_item(capsys):
     assert printed(capsys, [1.0], [1.0]) == "eq-name checked: largest relative difference 0.0e+00\n"
 
 
+def test_a_list_against_an_array_is_one_case(capsys):
+    """The difference is then relative to the largest entry of all: 0.1 of 10, not 0.1 of 0.2."""
+    line = "eq-name checked: largest relative difference 1.0e-02\n"
+    assert printed(capsys, [0.1, 10.0], np.array([0.2, 10.0]), tol=0.1) == line
+    assert printed(capsys, np.array([0.2, 10.0]), (0.1, 10.0), tol=0.1) == line
+
+
 def test_gradients_are_compared_field_by_field_and_two_nones_say_nothing(capsys):
     p = problem("LSTM", T=4, B=2, d=3, n=2)
     run = p.run()
@@ -152,6 +159,7 @@ def test_expressions_and_numbers_in_one_line(capsys):
     [
         (sympy.nan, a, "got nan and a, needs finite expressions"),
         (sympy.oo, sympy.oo, "got oo and oo, needs finite expressions"),
+        (sympy.oo, a, "got oo and a, needs finite expressions"),
         (-sympy.oo, a, "got -oo and a, needs finite expressions"),
         (a, sympy.oo, "got a and oo, needs finite expressions"),
         (sympy.zoo, a, "got zoo and a, needs finite expressions"),

@@ -203,6 +203,12 @@ def test_nothing_allowed_and_nothing_different():
 # check: what it notices
 
 
+def test_a_mismatch_counts_the_entries_that_differ_and_no_others():
+    x = np.zeros(3)  # at 0 the central difference of a line is the slope, exactly
+    with pytest.raises(bptt.GradientMismatch, match=r"; 1 of 3 entries compared differ$"):
+        bptt.check(lambda x: 2 * x.sum(), x, np.array([2, 2, 3.0]), rtol=0, atol=0, rng=rng())
+
+
 def test_a_mismatch_names_the_entry_and_both_values():
     x = np.zeros((2, 3))
     gradient = np.full((2, 3), 2.0)
