@@ -132,3 +132,54 @@ def test_huge_pre_activations_saturate_without_overflow(name, dtype):
     assert abs(run.h[1:]).max() > 0.5
     for a in bptt.backward(run, p.dh):
         assert np.isfinite(a).all()
+
+
+# A cell of one's own: the recurrence asks nothing but one step and its partial derivatives
+
+
+class LeakyCell(bptt.Cell):
+    """h_t = h_{t-1} / 4 + 3/4 tanh(W h_{t-1} + U x_t + b)."""
+
+    parts, direct, scale, kept = 1, True, (1.0,), 1
+
+    def step(self, before, p, q, s, kept):
+        np.tanh(p + q, out=kept)
+        s[...] = before / 4 + 0.75 * kept
+
+    def partials(self, before, s, kept):
+        by_p = 0.75 * (1 - kept * kept)
+        return bptt.Partials(np.stack([by_p, np.full_like(by_p, 0.25)], axis=-2)[..., None, :, :])
+
+
+def test_a_cell_of_ones_own_has_every_derivative():
+    leaky, (_, params, x, s0, dh) = LeakyCell(), problem("ELMAN", T=5, B=2, d=3, n=4)
+    assert (repr(leaky), leaky.gates) == ("LEAKY", 1)
+    run = bptt.unroll(leaky, params, x, s0)
+    for t in range(5):
+        a = run.h[t] @ params.W.T + x[t] @ params.U.T + params.b
+        assert difference(run.h[t + 1], run.h[t] / 4 + 0.75 * np.tanh(a)) <= ROUNDING
+
+    def loss(**changed):
+        arguments = {**params._asdict(), "x": x, "s0": s0, **changed}
+        moved = bptt.Params(*(arguments.pop(key) for key in "WUb"))
+        return (dh * bptt.unroll(leaky, moved, **arguments).h[1:]).sum()
+
+    values = {**params._asdict(), "x": x, "s0": s0}
+    expected = bptt.Gradients(
+        **{
+            key: bptt.complex_step(lambda a, key=key: loss(**{key: a}), value)
+            for key, value in values.items()
+        }
+    )
+    parameters = expected._replace(x=None, s0=None)
+    oracle.agree(bptt.backward(run, dh), expected, 1e-12)
+    oracle.agree(bptt.truncated(run, dh, 5), expected, 1e-12)
+    oracle.agree(bptt.rtrl(run, dh), parameters, 1e-12)
+    summed = (a.sum(axis=0) for a in bptt.summands(run, dh)[:3])
+    oracle.agree(bptt.Gradients(*summed), parameters, 1e-12)
+    contracted = np.einsum("tmi,tmijl->jl", dh, bptt.sensitivity(run)[1:])
+    assert difference(contracted, expected.W) <= 1e-12
+    adjoint = np.zeros_like(s0)
+    for J, dh_t in zip(bptt.jacobians(run)[::-1], dh[::-1], strict=True):
+        adjoint = np.einsum("mij,mi->mj", J, adjoint + dh_t)
+    assert difference(adjoint, expected.s0) <= 1e-12
