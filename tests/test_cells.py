@@ -151,6 +151,30 @@ class LeakyCell(bptt.Cell):
         return bptt.Partials(np.stack([by_p, np.full_like(by_p, 0.25)], axis=-2)[..., None, :, :])
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        bptt.backward,
+        bptt.rtrl,
+        bptt.summands,
+        lambda run, dh: bptt.truncated(run, dh, 3),
+        lambda run, dh: bptt.sensitivity(run),
+        lambda run, dh: bptt.jacobians(run),
+    ],
+)
+def test_partial_derivatives_are_computed_once_for_each_step(function):
+    class CountingCell(LeakyCell):
+        steps = 0
+
+        def partials(self, before, s, kept):
+            self.steps += len(s)
+            return super().partials(before, s, kept)
+
+    cell, (_, params, x, s0, dh) = CountingCell(), problem("ELMAN", T=7, B=2, d=3, n=4)
+    function(bptt.unroll(cell, params, x, s0), dh)
+    assert cell.steps == 7
+
+
 def test_a_cell_of_ones_own_has_every_derivative():
     leaky, (_, params, x, s0, dh) = LeakyCell(), problem("ELMAN", T=5, B=2, d=3, n=4)
     assert (repr(leaky), leaky.gates) == ("LEAKY", 1)
