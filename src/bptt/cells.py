@@ -29,9 +29,9 @@ class Partials(NamedTuple):
 class Cell(ABC):
     r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives."""
 
-    parts: int  #: k, the parts of the state: 1 (h) or 2 (h and c)
+    parts: int  #: k, how many parts the state has, 1 (h) or 2 (h and c)
     direct: bool  #: whether the last part of s_{t-1} acts beside the product with W
-    scale: tuple[float, ...]  #: a factor for each gate's rows of W, U, b: 0.5 if logistic, else 1
+    scale: tuple[float, ...]  #: a factor for each gate's rows of W, U, b, 0.5 if logistic
     #: arrays of the size of h that a step keeps for ``partials``; the first ``gates`` of them hold
     #: q_t when the step begins (if there are none, the place of s_t does)
     kept: int
