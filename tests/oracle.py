@@ -22,7 +22,7 @@ GATES = {"ELMAN": 1, "LSTM": 4, "GRU": 3}
 PARTS = {"ELMAN": 1, "LSTM": 2, "GRU": 1}
 
 # The same examples on every machine and in every run; no deadline, since no test is timed.
-SETTINGS = settings(max_examples=30, deadline=None, derandomize=True, database=None)
+SETTINGS = settings(max_examples=20, deadline=None, derandomize=True, database=None)
 
 
 class Problem(NamedTuple):
