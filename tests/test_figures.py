@@ -70,13 +70,15 @@ def test_network_weights_stand_beside_their_arrows_in_their_colour(ax):
     labels = {text.get_text(): text for text in ax.texts if "_" not in text.get_text()}
     assert [labels[f"${weight}$"].get_color() for weight in "WUV"] == ["C0", "C1", "C2"]
     x, y = labels["$W$"].get_position()
-    assert x == pytest.approx(STEP / 2) and 1 < y < 1.3
+    assert x == pytest.approx(STEP / 2)
+    assert 1 < y < 1.3
     x, y = labels["$U$"].get_position()
-    assert STEP - 0.3 < x < STEP and y == pytest.approx(0.5)
+    assert STEP - 0.3 < x < STEP
+    assert y == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("k", [1, 3, 4])
-def test_network_path_is_every_use_of_W_from_step_k(ax, k):
+def test_network_path_is_every_later_use_of_the_weights(ax, k):
     unrolled_network(ax, 4, path_from=k)
     widths = {arrow[:2]: arrow[3] for arrow in arrows(ax)}
     thin, bold = min(widths.values()), max(widths.values())
@@ -88,9 +90,12 @@ def test_network_path_is_every_use_of_W_from_step_k(ax, k):
 def test_network_fits_its_axes(ax):
     unrolled_network(ax, 3)
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    assert left < -RADIUS and right > 3 * STEP + RADIUS
-    assert bottom < -RADIUS and top > 2 + RADIUS
-    assert ax.get_aspect() == 1 and not ax.axison
+    assert left < -RADIUS
+    assert right > 3 * STEP + RADIUS
+    assert bottom < -RADIUS
+    assert top > 2 + RADIUS
+    assert ax.get_aspect() == 1
+    assert not ax.axison
 
 
 def test_positive_norms_are_one_line_on_a_log_axis(ax):
@@ -99,8 +104,10 @@ def test_positive_norms_are_one_line_on_a_log_axis(ax):
     (line,) = ax.lines
     assert_array_equal(line.get_xdata(), np.arange(6))
     assert_array_equal(line.get_ydata(), norms)
-    assert ax.get_yscale() == "log" and texts(ax) == []
-    assert "lag" in ax.get_xlabel() and "norm" in ax.get_ylabel()
+    assert ax.get_yscale() == "log"
+    assert texts(ax) == []
+    assert "lag" in ax.get_xlabel()
+    assert "norm" in ax.get_ylabel()
     assert_allclose(ax.get_xticks(), np.round(ax.get_xticks()), atol=0)
 
 
@@ -109,7 +116,8 @@ def test_zeros_break_the_line_and_are_crosses_on_the_lower_edge(ax):
     line, crosses = ax.lines
     assert_array_equal(line.get_ydata(), [1, np.nan, 2, np.nan])
     assert_array_equal(crosses.get_xdata(), [1, 3])
-    assert crosses.get_marker() == "x" and crosses.get_color() == line.get_color()
+    assert crosses.get_marker() == "x"
+    assert crosses.get_color() == line.get_color()
     to_pixels = crosses.get_transform().transform
     lower_edge = ax.transAxes.transform((0, 0))[1]
     for lag in (1, 3):
@@ -117,8 +125,10 @@ def test_zeros_break_the_line_and_are_crosses_on_the_lower_edge(ax):
         assert y == pytest.approx(lower_edge)
         assert x == pytest.approx(ax.transData.transform((lag, 1))[0])
     name, zero = ax.texts
-    assert name.get_text().strip() == "w" and name.get_position() == (2, 2.0)
-    assert zero.get_text() == "zero (w)" and zero.get_position()[0] == 1
+    assert name.get_text().strip() == "w"
+    assert name.get_position() == (2, 2.0)
+    assert zero.get_text() == "zero (w)"
+    assert zero.get_position()[0] == 1
 
 
 def test_a_zero_does_not_move_the_limits_of_the_positive_norms(ax):
