@@ -1,42 +1,78 @@
 """Build the book: execute every notebook, in parallel, then write the site; fail on any warning.
 
-``python -m booktools.build [folder]``. Where nothing has changed since the last build that
+``python -m booktools.build [folder]``. Where no source has changed since the last build that
 succeeded, nothing is done.
 """
 
-import multiprocessing
+import contextlib
 import os
+import re
 import shutil
-import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import jupyter_book.cli.main
 from jupyter_cache import get_cache
-from jupyter_cache.executors import load_executor
+from jupyter_cache.executors.utils import create_cache_bundle, single_nb_execution
+from sphinx.util.console import nocolor
+from sphinx_external_toc.parsing import parse_toc_yaml
 
 from .cache import digest, execution_cache, files
+
+FORMAT = {"name": "myst_nb_md", "type": "plugin"}
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+TIMEOUT = 300  # seconds for one cell
 
 
 def execute(root: Path) -> bool:
     """Execute the notebooks whose outputs are not in the cache; whether all succeeded."""
     cache = get_cache(execution_cache(root))
-    for path in sorted((root / "book").rglob("*.md")):
-        if "{code-cell}" in path.read_text():
-            cache.add_nb_to_project(str(path), read_data={"name": "myst_nb_md", "type": "plugin"})
-    result = load_executor("local-parallel", cache).run_and_cache(timeout=300)
-    for record in cache.list_project_records():
-        if record.uri in result.excepted:
-            print(f"{record.uri} failed:\n{record.traceback}", file=sys.stderr)
-    return not (result.excepted or result.errored)
+    waiting = []
+    for page in parse_toc_yaml(root / "_toc.yml"):
+        path = root / f"{page}.md"
+        if path.is_file() and "{code-cell}" in path.read_text(encoding="utf-8"):
+            record = cache.add_nb_to_project(str(path), read_data=FORMAT)
+            if cache.get_cached_project_nb(record.pk) is None:
+                waiting.append((page, cache.get_project_notebook(record.pk)))
+    failed = 0
+    # Threads, for it is the kernels that work, each a process of its own.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = {
+            pool.submit(single_nb_execution, job.nb, str(root / "book"), TIMEOUT, False): (
+                page,
+                job,
+            )
+            for page, job in waiting
+        }
+        for k, done in enumerate(as_completed(jobs), start=1):
+            (page, job), result = jobs[done], done.result()
+            state = "failed" if result.err else "executed"
+            print(f"[{k}/{len(jobs)}] {page} {state} in {result.time:.1f} s", flush=True)
+            if result.err:
+                failed += 1
+                print(COLOUR.sub("", f"{page}: {result.err}"), file=sys.stderr)
+            else:
+                bundle = create_cache_bundle(job, None, None, result.time, None)
+                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    return not failed
 
 
 def write(root: Path) -> bool:
     """Write the site, from nothing: a warm build does not repeat the warnings of old pages."""
     for folder in ("html", ".doctrees"):
         shutil.rmtree(root / "_build" / folder, ignore_errors=True)
-    book = [Path(sys.executable).with_name("jupyter-book"), "build", root]
-    return subprocess.run([*book, "-W", "-n", "--keep-going", "-q"], check=False).returncode == 0
+    print("Writing the site", flush=True)
+    if not sys.stderr.isatty():
+        nocolor()
+    command = ["build", str(root), "-W", "-n", "--keep-going", "-q"]
+    with open(os.devnull, "w") as quiet, contextlib.redirect_stdout(quiet):
+        try:
+            jupyter_book.cli.main.main(command, standalone_mode=False)
+        except RuntimeError:  # how Jupyter Book says that it failed; Sphinx has said why
+            return False
+    return True
 
 
 def main() -> int:
@@ -44,9 +80,11 @@ def main() -> int:
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     start = time.perf_counter()
     stamp = root / "_build" / "built"
-    sources = [path for path in root.iterdir() if path.is_file() and path.name != ".coverage"]
-    state = digest(root, [*files(root / "book", root / "src"), *sources])
-    if not (stamp.is_file() and stamp.read_text() == state):
+    settings = [path for path in root.glob("[!.]*") if path.is_file()]
+    state = digest(root, [*files(root / "book", root / "src"), *settings])
+    if stamp.is_file() and stamp.read_text() == state:
+        print("Nothing has changed since the last build.")
+    else:
         stamp.unlink(missing_ok=True)
         if not (execute(root) and write(root)):
             print("The book does not build: see above.", file=sys.stderr)

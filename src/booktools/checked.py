@@ -19,7 +19,7 @@ from .cache import execution_cache
 
 logger = logging.getLogger(__name__)
 CHECK = re.compile(r"(?P<label>\S+) checked(?: in (?P<cases>\d+) cases)?: (?P<found>.+)")
-THEOREMS = ("thm-", "lem-", "prop-", "cor-")
+STATEMENTS = ("theorem", "lemma", "proposition", "corollary", "property")  # of sphinx-proof
 
 
 def use_cache(app: Sphinx, config: Any) -> None:
@@ -42,9 +42,9 @@ def read_page(app: Sphinx, doctree: nodes.document) -> None:
                 found.append((label, node.astext(), checks.get(label, [])))
             if label in checks:
                 node.parent.insert(node.parent.index(node) + 1, line_of(checks.pop(label)))
-        elif label.startswith(THEOREMS):
+        elif node.get("realtype") in STATEMENTS:
             if label not in checks:
-                logger.warning("theorem %s has no check", label, location=node)
+                logger.warning("%s %s has no check", node["realtype"], label, location=node)
             else:
                 found.append((label, "", checks[label]))
                 node += line_of(checks.pop(label))
@@ -86,12 +86,16 @@ def collect_checks(doctree: nodes.document) -> dict[str, list[tuple[str, str, st
 
 def line_of(checks: list[tuple[str, str, str]]) -> nodes.Element:
     """The quiet line: what was found, linked to the cell that found it."""
-    line = nodes.paragraph(classes=["checked"])
+    line = nodes.paragraph("", "✓ checked: ", classes=["checked"])
     for k, (cases, found, cell) in enumerate(checks):
-        text = found if cases == "1" else f"{found} ({cases} cases)"
-        line += nodes.Text("; " if k else "checked: ")
-        line += nodes.reference("", text, refid=cell, internal=True)
+        line += nodes.Text("; " if k else "")
+        line += nodes.reference("", said(cases, found), refid=cell, internal=True)
     return line
+
+
+def said(cases: str, found: str) -> str:
+    """What a check found, in words."""
+    return found if cases == "1" else f"{found} ({cases} cases)"
 
 
 class CheckedEquations(SphinxDirective):
@@ -99,6 +103,7 @@ class CheckedEquations(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.env.get_domain("math").data["has_equations"][self.env.docname] = True
+        self.env.equation_tables.add(self.env.docname)  # type: ignore[attr-defined]
         return [equations_table()]
 
 
@@ -125,31 +130,47 @@ def write_table(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 def entry(env: Any, page: str, uri: str, label: str, formula: str, checks: Any) -> nodes.Node:
     """One equation of the table: its number as a link, the checks' findings, the formula."""
     anchor = nodes.make_id(f"equation-{label}") if formula else label
-    kind = "displaymath" if formula else "theorem"
-    number = ".".join(map(str, env.toc_fignumbers.get(page, {}).get(kind, {}).get(anchor, [])))
-    name = f"({number})" if formula else f"Theorem {number}"
+    name = anchor
+    for kind, numbers in env.toc_fignumbers.get(page, {}).items():
+        if anchor in numbers:
+            number = ".".join(map(str, numbers[anchor]))
+            name = f"({number})" if formula else f"{kind.capitalize()} {number}"
     line = nodes.paragraph(classes=["checked"])
     line += nodes.reference("", name, refuri=f"{uri}#{anchor}", internal=True)
-    said = [found if cases == "1" else f"{found} ({cases} cases)" for cases, found, _ in checks]
-    line += nodes.Text(" " + ("; ".join(said) or "a definition"))
+    findings = "; ".join(said(cases, found) for cases, found, _ in checks)
+    line += nodes.Text(f" {findings or 'a definition'}")
     box = nodes.container("", line, classes=["checked-equation"])
     if formula:
         box += nodes.math_block("", formula, number=None, label=None, nowrap=False)
     return box
 
 
+def prepare(app: Sphinx, env: Any, docnames: list[str]) -> None:
+    """Give a new environment its place for what the pages' checks found."""
+    if not hasattr(env, "checked_equations"):
+        env.checked_equations, env.equation_tables = {}, set()
+
+
 def forget(app: Sphinx, env: Any, docname: str) -> None:
     """Drop what a page had before it is read again."""
-    if not hasattr(env, "checked_equations"):
-        env.checked_equations = {}
-    env.checked_equations.pop(docname, None)
+    if hasattr(env, "checked_equations"):
+        env.checked_equations.pop(docname, None)
+        env.equation_tables.discard(docname)
+
+
+def tables(app: Sphinx, env: Any) -> list[str]:
+    """Write the pages with a table again whenever any page was read."""
+    return sorted(env.equation_tables)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect the extension to Sphinx."""
     app.connect("config-inited", use_cache)
+    app.connect("env-before-read-docs", prepare)
     app.connect("env-purge-doc", forget)
     app.connect("doctree-read", read_page)
+    app.connect("env-updated", tables)
     app.add_directive("checked-equations", CheckedEquations)
     app.add_node(equations_table)
     app.connect("doctree-resolved", write_table)
-    return {"parallel_read_safe": False}
+    return {"parallel_read_safe": False, "env_version": 1}

@@ -1,0 +1,249 @@
+"""The build, on a small book: each fault fails it, twice; what changed is built, nothing else."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parents[1]
+
+TOC = """\
+format: jb-book
+root: book/index
+parts:
+  - caption: Only part
+    numbered: 1
+    chapters:
+      - file: book/chapter
+      - file: book/equations
+      - file: book/references
+"""
+
+CHAPTER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# A small chapter
+
+Back to [the front](index.md), with {cite}`BOOK`.
+
+$$ f(x) = x^2 $$ (def-square)
+
+$$ f'(x) = 2 x $$ (eq-slope)
+
+```{prf:theorem} Even
+:label: thm-even
+
+$f(-x) = f(x)$.
+```
+
+By {eq}`def-square`, {eq}`eq-slope` and {prf:ref}`thm-even`.
+
+```{code-cell} ipython3
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from booktools import style
+from bptt import softmax, verified
+
+style.use()
+x = np.random.default_rng(0).standard_normal((2, 3))
+```
+
+```{code-cell} ipython3
+verified("eq-slope", list(2 * x), [((v + 1j * 1e-50) ** 2).imag / 1e-50 for v in x], tol=1e-15)
+verified("eq-slope", 2 * x[0], x[0] + x[0], tol=0)
+```
+
+```{code-cell} ipython3
+verified("thm-even", x**2, (-x) ** 2, tol=0)
+print("the softmax of zeros:", softmax(np.zeros(2)))
+```
+
+```{code-cell} ipython3
+---
+mystnb:
+  figure:
+    name: fig-square
+    caption: The square grows.
+  image:
+    alt: A curve that falls, then rises.
+---
+plt.plot(np.linspace(-1, 1) ** 2);
+```
+
+See {numref}`fig-square`.
+"""
+
+PAGES = {
+    "index.md": "# Front\n\nTo [the chapter](chapter.md).\n",
+    "chapter.md": CHAPTER,
+    "equations.md": "# Every equation\n\n```{checked-equations}\n```\n",
+    "references.md": "# References\n\n```{bibliography}\n```\n",
+    "references.bib": "@misc{BOOK, author = {Someone}, title = {Some title}, year = {2000}}\n",
+}
+
+# What is wrong: the text of the chapter, what replaces it, and what the build says of it.
+FAULTS = {
+    "failing cell": ("style.use()", "style.use(1)", "TypeError"),
+    "failing check": ("list(2 * x)", "list(3 * x)", "EquationFails.*eq-slope, case 1 of 2"),
+    "warning in a cell": ("print(", 'warnings.warn("hm")\nprint(', "stderr"),
+    "no such equation": ("{eq}`eq-slope`", "{eq}`eq-slop`", "eq-slop"),
+    "no such source": ("{cite}`BOOK`", "{cite}`BOOKS`", "BOOKS"),
+    "no such page": ("(index.md)", "(indices.md)", "indices"),
+    "no such place": ("(index.md)", "(index.md#back)", "back"),
+    "no alt text": ("  image:\n    alt: A curve that falls, then rises.\n", "", "without a desc"),
+    "alt text that says nothing": ("A curve that falls, then rises.", "figure", "without a desc"),
+    "equation without a check": ("(def-square)", "(eq-square)", "eq-square has no check"),
+    "theorem without a check": (":label: thm-even", ":label: thm-odd", "thm-odd has no check"),
+    "display without a label": (" (def-square)", "", "without a label"),
+    "align without a label": (
+        "$$ f(x) = x^2 $$ (def-square)",
+        "\\begin{align}f(x) &= x^2\\end{align}",
+        "without a label",
+    ),
+    "check of nothing": ('verified("thm-even"', 'verified("eq-even"', "eq-even"),
+    "one label twice": (
+        "$$ f'(x)",
+        "$$ f(x) = x $$ (def-square)\n\n$$ f'(x)",
+        "duplicate label of equation",
+    ),
+}
+
+
+def build(book, tool="booktools.build"):
+    """Run the build in this folder, against the folder's own copy of src."""
+    environment = {**os.environ, "PYTHONPATH": str(book / "src")}
+    return subprocess.run(
+        [sys.executable, "-m", tool, str(book)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def edit(path, old, new):
+    """Replace a text that occurs."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def page(book, name):
+    """A page of the site, parsed."""
+    return BeautifulSoup((book / "_build" / "html" / "book" / name).read_text(), "html.parser")
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory):
+    """A small book, built."""
+    book = tmp_path_factory.mktemp("good")
+    shutil.copytree(
+        ROOT / "src", book / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+    )
+    for name in ("_config.yml", "constraints.txt"):
+        shutil.copy(ROOT / name, book)
+    (book / "_toc.yml").write_text(TOC)
+    (book / "book").mkdir()
+    for name, text in PAGES.items():
+        (book / "book" / name).write_text(text)
+    result = build(book)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return book
+
+
+@pytest.fixture
+def book(good, tmp_path):
+    """A copy of the built book, to spoil."""
+    return shutil.copytree(good, tmp_path / "book")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_fails_the_build_and_again_on_a_second_run(book, fault):
+    old, new, said = FAULTS[fault]
+    edit(book / "book" / "chapter.md", old, new)
+    for _ in range(2):
+        result = build(book)
+        assert result.returncode != 0
+        assert re.search(said, result.stderr, re.DOTALL)
+
+
+def test_an_unchanged_book_is_not_built_again_and_a_changed_one_is(book):
+    html = book / "_build" / "html" / "index.html"
+    html.write_text("left alone")
+    assert build(book).returncode == 0
+    assert html.read_text() == "left alone"
+    edit(book / "book" / "index.md", "# Front", "# Another front")
+    assert build(book).returncode == 0
+    assert "Another front" in page(book, "index.html").h1.text
+
+
+def test_an_edit_in_src_executes_the_chapters_again(book):
+    assert "[0.5 0.5]" in page(book, "chapter.html").text
+    edit(book / "src" / "bptt" / "readout.py", "\n    return e / ", "\n    return 7 * e / ")
+    result = build(book)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "[3.5 3.5]" in page(book, "chapter.html").text
+
+
+def test_two_builds_from_nothing_are_byte_identical(book):
+    result = build(book, tool="booktools.reproducible")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_page_that_differs_from_build_to_build_is_named(book):
+    edit(book / "book" / "chapter.md", "print(", "import os\n\nprint(os.urandom(8), ")
+    result = build(book, tool="booktools.reproducible")
+    assert result.returncode == 1
+    assert "differs: book/chapter.html" in result.stderr
+
+
+def test_a_check_stands_under_its_equation_and_leads_to_its_cell(good):
+    chapter = page(good, "chapter.html")
+    line = chapter.find(id="equation-eq-slope").find_next_sibling()
+    assert line["class"] == ["checked"]
+    found = "largest relative difference"
+    assert re.fullmatch(rf"✓ checked: {found} \S+ \(2 cases\); {found} 0\.0e\+00", line.text)
+    cells = [chapter.find(id=link["href"].removeprefix("#")) for link in line.find_all("a")]
+    assert all('"eq-slope"' in cell.find(class_="cell_input").text for cell in cells)
+    theorem = chapter.find(id="thm-even")
+    assert "checked" in theorem.find_all("p")[-1]["class"]
+    definition = chapter.find(id="equation-def-square").find_next_sibling()
+    assert definition["id"] == "equation-eq-slope"
+
+
+def test_the_line_of_a_check_leaves_the_output_of_its_cell(good):
+    outputs = page(good, "chapter.html").find_all(class_="cell_output")
+    texts = [output.text.strip() for output in outputs]
+    assert "the softmax of zeros: [0.5 0.5]" in texts
+    assert not any("checked" in text for text in texts)
+    assert all(output.text.strip() or output.img for output in outputs)
+
+
+def test_the_table_of_equations_lists_every_label_with_what_was_found(good):
+    table = page(good, "equations.html").article
+    links = [link["href"] for link in table.find_all("a", href=re.compile("chapter.html#"))]
+    places = [href.partition("#")[2] for href in links]
+    assert places == ["equation-def-square", "equation-eq-slope", "thm-even"]
+    text = table.text
+    assert "A small chapter" in text
+    assert "f'(x) = 2 x" in text
+    assert "(1.1)" in text
+    assert "Theorem 1.1" in text
+    assert text.count("largest relative difference") == 3
