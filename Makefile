@@ -23,7 +23,7 @@ reproducible: .venv/installed
 	$(BIN)/python -m booktools.reproducible
 
 linkcheck: .venv/installed
-	$(BIN)/jupyter-book build . --builder linkcheck
+	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/linkcheck
 
 mutants: .venv/installed
 	$(BIN)/mutmut run
@@ -32,11 +32,11 @@ mutants: .venv/installed
 clean:
 	rm -rf .venv _build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 
-# uv installs the locked stack in seconds; pip does the same in minutes where uv has no build.
-.venv/installed: requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+# Anew for each lock, so that nothing older stays. uv takes seconds; pip, where uv has no build, a minute.
+.venv/installed: requirements.txt requirements-dev.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version)'
 	@echo "Setting up .venv"
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 \
 	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements-dev.txt \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt

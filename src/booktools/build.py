@@ -15,7 +15,12 @@ from pathlib import Path
 
 import jupyter_book.cli.main
 from jupyter_cache import get_cache
-from jupyter_cache.executors.utils import create_cache_bundle, single_nb_execution
+from jupyter_cache.executors.utils import (
+    ExecutionResult,
+    create_cache_bundle,
+    single_nb_execution,
+)
+from nbformat import NotebookNode
 from sphinx.util.console import nocolor
 from sphinx_external_toc.parsing import parse_toc_yaml
 
@@ -36,16 +41,14 @@ def execute(root: Path) -> bool:
             record = cache.add_nb_to_project(str(path), read_data=FORMAT)
             if cache.get_cached_project_nb(record.pk) is None:
                 waiting.append((page, cache.get_project_notebook(record.pk)))
+
+    def run(notebook: NotebookNode) -> ExecutionResult:
+        return single_nb_execution(notebook, str(root / "book"), TIMEOUT, allow_errors=False)
+
     failed = 0
     # Threads, for it is the kernels that work, each a process of its own.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = {
-            pool.submit(single_nb_execution, job.nb, str(root / "book"), TIMEOUT, False): (
-                page,
-                job,
-            )
-            for page, job in waiting
-        }
+        jobs = {pool.submit(run, job.nb): (page, job) for page, job in waiting}
         for k, done in enumerate(as_completed(jobs), start=1):
             (page, job), result = jobs[done], done.result()
             state = "failed" if result.err else "executed"
