@@ -30,14 +30,15 @@ mutants: .venv/installed
 	$(BIN)/mutmut results
 
 clean:
-	rm -rf .venv _build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
+	rm -rf .venv node_modules _build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 
 # Anew for each lock, so that nothing older stays. uv takes seconds; pip, where uv has no build, a minute.
-.venv/installed: requirements.txt requirements-dev.txt constraints.txt
+.venv/installed: requirements.txt requirements-dev.txt constraints.txt package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; this is " + sys.version)'
 	@echo "Setting up .venv"
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 \
 	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements-dev.txt \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
 	@touch $@
