@@ -106,23 +106,24 @@ FAULTS = {
     "no such equation": ("{eq}`eq-slope`", "{eq}`eq-slop`", "eq-slop"),
     "no such source": ("{cite}`BOOK`", "{cite}`BOOKS`", "BOOKS"),
     "no such page": ("(index.md)", "(indices.md)", "indices"),
-    "no such place": ("(index.md)", "(index.md#back)", "back"),
     "no alt text": ("  image:\n    alt: A curve that falls, then rises.\n", "", "without a desc"),
-    "alt text that says nothing": ("A curve that falls, then rises.", "figure", "without a desc"),
     "equation without a check": ("(def-square)", "(eq-square)", "eq-square has no check"),
-    "theorem without a check": (":label: thm-even", ":label: thm-odd", "thm-odd has no check"),
     "display without a label": (" (def-square)", "", "without a label"),
+}
+
+# More that is wrong, all at once.
+FAULTS_TOGETHER = {
+    "no such place": ("(index.md)", "(index.md#back)", "'back'"),
+    "alt text that says nothing": ("A curve that falls, then rises.", "figure", "alt is 'figure'"),
+    "theorem without a check": ("thm-even", "thm-odd", "theorem thm-odd has no check"),
+    "check of nothing": ('"thm-odd"', '"thm-even"', "check of thm-even, which is no equation"),
     "align without a label": (
-        "$$ f(x) = x^2 $$ (def-square)",
-        "\\begin{align}f(x) &= x^2\\end{align}",
-        "without a label",
+        "See {num",
+        "\\begin{align}x\\end{align}\n\nSee {num",
+        "display without",
     ),
-    "check of nothing": ('verified("thm-even"', 'verified("eq-even"', "eq-even"),
-    "one label twice": (
-        "$$ f'(x)",
-        "$$ f(x) = x $$ (def-square)\n\n$$ f'(x)",
-        "duplicate label of equation",
-    ),
+    "one label twice": ("See {num", "$$ y $$ (def-square)\n\nSee {num", "duplicate label of eq"),
+    "image without alt text": ("See {num", "![](image.svg)\n\nSee {num", "image.svg.*alt is ''"),
 }
 
 
@@ -152,15 +153,14 @@ def page(book, name):
 
 @pytest.fixture(scope="session")
 def good(tmp_path_factory):
-    """A small book, built."""
+    """A small book, built; without what npm installs, so that it loads MathJax and is quick."""
     book = tmp_path_factory.mktemp("good")
-    shutil.copytree(
-        ROOT / "src", book / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-    )
     for name in ("_config.yml", "constraints.txt"):
         shutil.copy(ROOT / name, book)
+    without = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.md")
+    for name in ("src", "book"):
+        shutil.copytree(ROOT / name, book / name, ignore=without)
     (book / "_toc.yml").write_text(TOC)
-    (book / "book").mkdir()
     for name, text in PAGES.items():
         (book / "book" / name).write_text(text)
     result = build(book)
@@ -182,6 +182,16 @@ def test_a_fault_fails_the_build_and_again_on_a_second_run(book, fault):
         result = build(book)
         assert result.returncode != 0
         assert re.search(said, result.stderr, re.DOTALL)
+
+
+def test_many_faults_are_each_named(book):
+    (book / "book" / "image.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    for old, new, _ in FAULTS_TOGETHER.values():
+        edit(book / "book" / "chapter.md", old, new)
+    result = build(book)
+    assert result.returncode != 0
+    for fault, (_, _, said) in FAULTS_TOGETHER.items():
+        assert re.search(said, result.stderr), (fault, result.stderr)
 
 
 def test_an_unchanged_book_is_not_built_again_and_a_changed_one_is(book):

@@ -34,7 +34,7 @@ def read_page(app: Sphinx, doctree: nodes.document) -> None:
     for node in list(doctree.findall(nodes.Element)):
         label = str(node.get("label") or "")
         if isinstance(node, nodes.math_block):
-            if not label:
+            if not label or node["nowrap"]:  # a bare align, whose label is random
                 logger.warning("display without a label: %s", node.astext(), location=node)
             elif not label.startswith("def-") and label not in checks:
                 logger.warning("equation %s has no check", label, location=node)
@@ -51,7 +51,8 @@ def read_page(app: Sphinx, doctree: nodes.document) -> None:
         elif isinstance(node, nodes.image):
             alt = str(node.get("alt") or "")
             if len(alt.split()) < 3 or Path(node["uri"]).name in alt:
-                logger.warning("image without a description: alt is %r", alt, location=node)
+                message = "image %s without a description: alt is %r"
+                logger.warning(message, node["uri"], alt, location=node)
     for label in checks:
         logger.warning("check of %s, which is no equation of this page", label, location=doctree)
     app.env.checked_equations[app.env.docname] = found  # type: ignore[attr-defined]
