@@ -18,7 +18,7 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 
 from . import style
-from .mathematics import HERE, node
+from .mathematics import HERE, katex, node
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -54,7 +54,7 @@ THEME = """
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Work over the written site, if it was written."""
-    if exception is not None or app.builder.name != "html" or node() is None:
+    if exception is not None or app.builder.name != "html" or katex(Path(app.confdir)) is None:
         return
     root = Path(app.outdir)
     pages = {path: path.read_text() for path in sorted(root.rglob("*.html"))}
