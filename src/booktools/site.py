@@ -6,6 +6,7 @@ in them, unused rules and icons go, and a content security policy keeps every re
 """
 
 import hashlib
+import logging
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from sphinx.application import Sphinx
 from . import style
 from .mathematics import HERE, katex, node
 
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "object-src 'none'; base-uri 'self'; form-action 'self'"
@@ -81,7 +83,8 @@ def gather(root: Path, pages: dict[Path, str], *patterns: re.Pattern[str]) -> li
         for pattern in patterns:
             for match in pattern.finditer(text):
                 file = (path.parent / match[1]).resolve()
-                if match[1] and file.is_file() and file.name not in UNWANTED:
+                bundled = file.name not in UNWANTED and file.parent.name != "explorables"
+                if match[1] and file.is_file() and bundled:
                     found[file] = None
     return list(found)
 
@@ -169,9 +172,10 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
     """A page that loads the three bundles, keeps to its host, and knows its figures' sizes."""
 
     def keep(match: re.Match[str]) -> str:
-        kept = re.search(r'src="[^"]*(searchtools|language_data|searchindex)\.js', match[1])
-        data = 'type="application/' in match[1]
-        return match[0].replace("<script", "<script defer") if kept else match[0] if data else ""
+        kept = re.search(
+            r'src="[^"]*(searchtools|language_data|searchindex|explorables/)', match[1]
+        )
+        return re.sub(r"<script( defer(=\"\w*\")?)?", "<script defer", match[0]) if kept else ""
 
     def image(match: re.Match[str]) -> str:
         file = (path.parent / match[1]).resolve()
@@ -188,8 +192,11 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
         twin = plain.replace(match[1], match[1].removesuffix(".svg") + ".dark.svg")
         return marked(plain, "only-light") + marked(twin, "only-dark")
 
+    def other(match: re.Match[str]) -> str:
+        return match[0] if "/explorables/" in match[0] else ""
+
     for pattern in (SHEET, SHEET_2, PRELOAD, HANDLER):
-        text = pattern.sub("", text)
+        text = pattern.sub(other, text)
     text = IMAGE.sub(image, SCRIPT.sub(keep, text))
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
