@@ -30,18 +30,16 @@ SHEET = re.compile(r'\s*<link [^>]*href="([^"?]*)[^"]*"[^>]*rel="stylesheet"[^>]
 SHEET_2 = re.compile(r'\s*<link rel="stylesheet"[^>]*href="([^"?]*)[^"]*"[^>]*/?>')
 PRELOAD = re.compile(r'\s*<link rel="preload"[^>]*/?>')
 SCRIPT = re.compile(r"\s*<script\b([^>]*)>(.*?)</script>", re.DOTALL)
-HANDLER = re.compile(r' onclick="[^"]*"')  # the policy refuses them; SETTINGS listens instead
+HANDLER = re.compile(r' onclick="[^"]*"')  # the policy refuses them; page.js listens instead
 IMAGE = re.compile(r'<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>')
 # Left out of the bundle: half a megabyte of icons, live code on other people's servers, tabs.
 UNWANTED = ("fontawesome.js", "sphinx-thebe.js", "sphinx-thebe.css", "design-tabs.js")
+# Only the search page needs these.
+SEARCH = ("searchindex.js", "searchtools.js", "language_data.js")
 # What the theme's pages set inline, in the order in which the scripts expect it.
 SETTINGS = """
 let toggleHintShow = "Show", toggleHintHide = "Hide", toggleOpenOnPrint = "true";
 let togglebuttonSelector = ".toggle, .admonition.dropdown";
-document.addEventListener("click", (event) => {
-  if (event.target.closest(".btn-fullscreen-button")) toggleFullScreen();
-  if (event.target.closest(".btn-download-pdf-button")) window.print();
-});
 """
 THEME = """
 (function () {
@@ -62,12 +60,10 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     pages = {path: path.read_text() for path in sorted(root.rglob("*.html"))}
     sheets = gather(root, pages, SHEET, SHEET_2)
     scripts = gather(root, pages, re.compile(r'<script\b[^>]*\bsrc="([^"?:]*)[^"]*"'))
-    own = {path.name for path in (root / "search.html", root / "searchindex.js")}
-    bundled = [
-        path for path in scripts if path.name not in own | {"searchtools.js", "language_data.js"}
-    ]
-    style_name = bundle_styles(root, sheets, [*pages, *bundled])
-    script_name = named(root / "_static", "book.js", SETTINGS + joined(bundled))
+    bundled = [path for path in scripts if path.name not in SEARCH]
+    style_name = bundle_styles(root, sheets, [*pages, *bundled, HERE / "page.js"])
+    script = SETTINGS + joined([*bundled, HERE / "page.js"])
+    script_name = named(root / "_static", "book.js", script)
     theme_name = named(root / "_static", "theme.js", THEME)
     dark_figures(root)
     for path, text in pages.items():
@@ -161,11 +157,12 @@ def subset_icons(css: str, static: Path) -> str:
 
 
 def dark_figures(root: Path) -> None:
-    """Beside each figure, its twin for the dark theme: another ink; the colours serve both."""
+    """Beside each figure, its twin for the dark theme: the same lines in lighter colours."""
     for figure in sorted((root / "_images").glob("*.svg")):
         text = figure.read_text()
-        if style.INK in text:
-            figure.with_suffix(".dark.svg").write_text(text.replace(style.INK, style.DARK_INK))
+        for light, dark in style.IN_THE_DARK.items():
+            text = text.replace(light, dark)
+        figure.with_suffix(".dark.svg").write_text(text)
 
 
 def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, script: str) -> str:

@@ -4,11 +4,19 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-# Apart for colour-blind readers, and at least 3:1 against the light page and the dark one.
-BLUE, VERMILLION, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#008f68", "#b0609b", "#767676"
+# Apart for colour-blind readers, and at least 4.5:1 against the page, as its text is.
+INK, GREY = "#1d2430", "#6a7078"
+BLUE, VERMILLION, GREEN, PURPLE = "#00639c", "#b84e00", "#007a58", "#a34a8c"
 
-# Text and axes: the ink of the page. The site writes a twin of each figure in the ink of the dark.
-INK, DARK_INK = "#1d2430", "#d9dde3"
+# Their twins on the dark page, in which the site draws each figure a second time.
+IN_THE_DARK = {
+    INK: "#d9dde3",
+    GREY: "#a2abb6",
+    BLUE: "#6db6ec",
+    VERMILLION: "#ff9d5c",
+    GREEN: "#54c9a2",
+    PURPLE: "#e08fca",
+}
 
 
 def use() -> None:
