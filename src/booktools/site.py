@@ -68,6 +68,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     dark_figures(root)
     for path, text in pages.items():
         up = "../" * len(path.relative_to(root).parent.parts)
+        if path.name == "404.html":
+            up = app.config.notfound_urls_prefix
         path.write_text(page(text, root, path, up, theme_name, style_name, script_name))
     clean(root, {*sheets, *bundled})
 

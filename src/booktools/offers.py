@@ -1,0 +1,106 @@
+"""A Sphinx extension: what a page offers beside its text: notebooks to take along, to run, to edit.
+
+Addresses come from the environment, as CI sets it, so that a fork's book points to the fork:
+``GITHUB_REPOSITORY`` (owner/name) and ``BOOK_URL`` (where the site will stand). Without them the
+book builds all the same, and leaves out what needs an address.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jupytext
+import nbformat
+from sphinx.application import Sphinx
+
+# The branch on which the workflow puts the notebooks as .ipynb, since Colab reads no Markdown.
+NOTEBOOKS = "notebooks"
+BINDER = "https://mybinder.org/v2/gh"
+COLAB = "https://colab.research.google.com/github"
+
+MISSING = """
+<h1>No such page</h1>
+<p>There is nothing at this address. The contents stand at the left, and the search finds words in
+all chapters.</p>
+"""
+
+
+def notebook(source: Path, repository: str | None = None) -> str:
+    """A chapter as .ipynb, without outputs; for Colab, with a first cell that installs the book."""
+    book = jupytext.read(source)
+    if repository:
+        install = f"%pip install --quiet 'git+https://github.com/{repository}' matplotlib sympy"
+        book.cells.insert(0, nbformat.v4.new_code_cell(install))
+    for number, cell in enumerate(book.cells):
+        cell.id = f"cell-{number}"  # the library's own are random
+    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return str(jupytext.writes(book, "ipynb"))
+
+
+def is_notebook(source: Path) -> bool:
+    return source.suffix == ".md" and "{code-cell}" in source.read_text(encoding="utf-8")
+
+
+def addresses(app: Sphinx, config: Any) -> None:
+    """Edit, issue and source links, a sitemap and preview cards, where there is an address."""
+    if repository := os.environ.get("GITHUB_REPOSITORY"):
+        config.html_theme_options |= {
+            "repository_url": f"https://github.com/{repository}",
+            "repository_branch": "main",
+            "use_repository_button": True,
+            "use_edit_page_button": True,
+            "use_issues_button": True,
+        }
+    url = os.environ.get("BOOK_URL", "")
+    if url:
+        config.html_baseurl = config.ogp_site_url = url.rstrip("/") + "/"
+        config.sitemap_url_scheme = "{link}"
+    # the page that a server shows for any wrong address, so its links start at the root
+    config.notfound_context = {"title": "No such page", "body": MISSING}
+    config.notfound_urls_prefix = urlsplit(url).path.rstrip("/") + "/"
+
+
+def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Write the page's notebook beside its source, and let the theme offer it."""
+    source = Path(app.env.doc2path(page))
+    if tree is not None and source.is_file() and is_notebook(source):
+        target = Path(app.outdir) / "_sources" / f"{page}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(notebook(source), encoding="utf-8")
+        context["ipynb_source"] = f"{page}.ipynb"
+
+
+def launch(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Buttons that open the page as a notebook, with the package installed, on free services."""
+    repository = os.environ.get("GITHUB_REPOSITORY")
+    if repository and context.get("ipynb_source"):
+        buttons = [
+            button("Binder", f"{BINDER}/{repository}/HEAD?urlpath=lab/tree/{page}.md"),
+            button("Colab", f"{COLAB}/{repository}/blob/{NOTEBOOKS}/{page}.ipynb"),
+        ]
+        context["header_buttons"].insert(0, group("Run this page", "fas fa-rocket", buttons))
+
+
+def button(name: str, url: str) -> dict[str, str]:
+    label = f"launch-{name.lower()}-button"
+    tooltip = f"Run on {name}"
+    return {"type": "link", "text": name, "url": url, "tooltip": tooltip, "label": label}
+
+
+def group(tooltip: str, icon: str, buttons: list[dict[str, str]]) -> dict[str, Any]:
+    label = "launch-buttons"
+    return {"type": "group", "tooltip": tooltip, "icon": icon, "buttons": buttons, "label": label}
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    if os.environ.get("BOOK_URL"):
+        app.setup_extension("sphinxext.opengraph")
+        app.setup_extension("sphinx_sitemap")
+    if (Path(app.confdir) / ".git").exists():  # not in an unpacked archive
+        app.setup_extension("sphinx_last_updated_by_git")
+    app.setup_extension("notfound.extension")
+    app.connect("config-inited", addresses, priority=100)
+    app.connect("html-page-context", take_along, priority=500)
+    app.connect("html-page-context", launch, priority=502)
+    return {"parallel_read_safe": True}
