@@ -6,6 +6,7 @@ import pytest
 from oracle import difference, problem
 
 import bptt
+from bptt import recurrence
 
 ROUNDING = 1e-14  # of numbers near 1 after a handful of operations
 cells = pytest.mark.parametrize("name", list(oracle.CELLS))
@@ -134,19 +135,32 @@ def test_huge_pre_activations_saturate_without_overflow(name, dtype):
         assert np.isfinite(a).all()
 
 
+@cells
+def test_partial_derivatives_are_the_same_for_one_step_or_many(name):
+    run = problem(name, T=4, B=3, d=2, n=5).run()
+    every = run.partials(slice(None))
+    for t in range(4):
+        for a, b in zip(every, run.cell.partials(run.s[t], run.s[t + 1], run.kept[t]), strict=True):
+            assert (a is None and b is None) or np.array_equal(a[t], b)
+
+
 # A cell of one's own: the recurrence asks nothing but one step and its partial derivatives
 
 
 class LeakyCell(bptt.Cell):
-    """h_t = h_{t-1} / 4 + 3/4 tanh(W h_{t-1} + U x_t + b)."""
+    """h_t = h_{t-1} / 4 + 3/4 tanh(W h_{t-1} + U x_t + b); notes how many steps are asked for."""
 
     parts, direct, scale, kept = 1, True, (1.0,), 1
+
+    def __init__(self):
+        self.asked = []
 
     def step(self, before, p, q, s, kept):
         np.tanh(p + q, out=kept)
         s[...] = before / 4 + 0.75 * kept
 
     def partials(self, before, s, kept):
+        self.asked.append(len(s))
         by_p = 0.75 * (1 - kept * kept)
         return bptt.Partials(np.stack([by_p, np.full_like(by_p, 0.25)], axis=-2)[..., None, :, :])
 
@@ -163,16 +177,20 @@ class LeakyCell(bptt.Cell):
     ],
 )
 def test_partial_derivatives_are_computed_once_for_each_step(function):
-    class CountingCell(LeakyCell):
-        steps = 0
+    leaky, (_, params, x, s0, dh) = LeakyCell(), problem("ELMAN", T=7, B=2, d=3, n=4)
+    function(bptt.unroll(leaky, params, x, s0), dh)
+    assert sum(leaky.asked) == 7
 
-        def partials(self, before, s, kept):
-            self.steps += len(s)
-            return super().partials(before, s, kept)
 
-    cell, (_, params, x, s0, dh) = CountingCell(), problem("ELMAN", T=7, B=2, d=3, n=4)
-    function(bptt.unroll(cell, params, x, s0), dh)
-    assert cell.steps == 7
+@pytest.mark.parametrize(
+    ("block", "lengths"), [(0, [1] * 7), (8, [1] * 7), (24, [1, 3, 3]), (56, [7]), (1000, [7])]
+)
+def test_backward_holds_the_tables_of_one_block_of_steps(block, lengths, monkeypatch):
+    """One gate of one step has B n = 8 numbers; the blocks are taken from the end."""
+    monkeypatch.setattr(recurrence, "BLOCK", block)
+    leaky, (_, params, x, s0, dh) = LeakyCell(), problem("ELMAN", T=7, B=2, d=3, n=4)
+    bptt.backward(bptt.unroll(leaky, params, x, s0), dh)
+    assert leaky.asked == lengths
 
 
 def test_a_cell_of_ones_own_has_every_derivative():
