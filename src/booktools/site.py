@@ -189,7 +189,7 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
         if not file.with_suffix(".dark.svg").is_file():
             return plain
         twin = plain.replace(match[1], match[1].removesuffix(".svg") + ".dark.svg")
-        return marked(plain, "only-light") + marked(twin, "only-dark")
+        return marked(plain, "in-light") + marked(twin, "in-dark")
 
     def other(match: re.Match[str]) -> str:
         return match[0] if "/explorables/" in match[0] else ""
