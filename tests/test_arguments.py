@@ -309,9 +309,7 @@ def test_params_must_be_params():
     assert str(raised.value) == "params: got tuple, needs Params"
 
 
-@pytest.mark.parametrize(
-    "dtype", [int, np.float16, complex, object, "text", None, POINT]
-)
+@pytest.mark.parametrize("dtype", [int, np.float16, complex, object, "text", None, POINT])
 def test_init_in_another_dtype(dtype):
     exactly("init", "dtype", dtype, TypeError, repr(dtype), "float32 or float64")
 
