@@ -73,7 +73,7 @@ def write(root: Path) -> bool:
     with open(os.devnull, "w") as quiet, contextlib.redirect_stdout(quiet):
         try:
             jupyter_book.cli.main.main(command, standalone_mode=False)
-        except RuntimeError:  # how Jupyter Book says that it failed; Sphinx has said why
+        except (RuntimeError, SystemExit):  # how Jupyter Book fails; Sphinx has said why
             return False
     return True
 
