@@ -55,6 +55,7 @@ def addresses(app: Sphinx, config: Any) -> None:
     url = os.environ.get("BOOK_URL", "")
     if url:
         config.html_baseurl = config.ogp_site_url = url.rstrip("/") + "/"
+        config.ogp_site_name = config.html_title
         config.sitemap_url_scheme = "{link}"
     # the page that a server shows for any wrong address, so its links start at the root
     config.notfound_context = {"title": "No such page", "body": MISSING}
