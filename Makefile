@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test lab check reproducible linkcheck mutants clean
+.PHONY: book test lab check pdf reproducible linkcheck mutants clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -18,6 +18,10 @@ check: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+# Needs Chromium, and the site of make book.
+pdf: book
+	$(BIN)/python -m booktools.pdf
 
 reproducible: .venv/installed
 	$(BIN)/python -m booktools.reproducible
