@@ -24,7 +24,7 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
         relation ("==" or "<="): ``<=`` checks an inequality entry by entry, with no tolerance.
     Raises:
         EquationFails: Naming the label, the case, the entry that differs most, and both values.
-        TypeError, ValueError: If the sides differ in shape or are not finite, or tol is negative.
+        TypeError, ValueError: If the sides differ in shape or are not finite, or tol exceeds 0.5.
     """
     if not isinstance(label, str) or len(label.split()) != 1:
         raise ValueError(f"label: got {label!r}, needs one word")

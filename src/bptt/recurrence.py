@@ -174,8 +174,8 @@ def rtrl(unrolled: Unrolled, dh: Array) -> Gradients:
 def sensitivity(unrolled: Unrolled) -> Array:
     r"""The total derivative :math:`\mathrm{d}h_t/\mathrm{d}W` at every t of a run.
 
-    Returns an array (T + 1, B, n, gates n, n): ``[t, m, i, j, l]`` is the derivative of
-    ``h[t, m, i]`` by ``W[j, l]``, zero at t = 0. Raises TypeError if ``unrolled`` is no run.
+    Returns an array (T + 1, B, n, gates n, n): ``[t, r, i, j, k]`` is the derivative of
+    ``h[t, r, i]`` by ``W[j, k]``, zero at t = 0. Raises TypeError if ``unrolled`` is no run.
     """
     instance("unrolled", unrolled, Unrolled)
     return np.stack([dh[..., : dh.shape[1]] for dh in _tangents(unrolled)])
@@ -229,10 +229,10 @@ def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
 
 
 def jacobians(unrolled: Unrolled) -> Array:
-    r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}` ; for ELMAN :math:`D_t W`.
+    r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}`; for ELMAN :math:`D_t W`.
 
-    Returns an array (T, B, k n, k n): ``[t, m]`` is the Jacobian of the step from ``s[t, m]`` to
-    ``s[t + 1, m]``. Raises TypeError if ``unrolled`` is no run.
+    Returns an array (T, B, k n, k n): ``[t, r]`` is the Jacobian of the step from ``s[t, r]`` to
+    ``s[t + 1, r]``. Raises TypeError if ``unrolled`` is no run.
     """
     instance("unrolled", unrolled, Unrolled)
     cell, W, table = unrolled.cell, unrolled.params.W, unrolled.partials(slice(None)).p
