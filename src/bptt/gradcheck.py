@@ -47,10 +47,10 @@ def central_difference(f: Function, x: Array, eps: float | None = None) -> Array
 def complex_step(f: Function, x: Array) -> Array:
     r"""The gradient by :math:`\mathrm{Im} f(x + i \epsilon e_i) / \epsilon`, exact to rounding.
 
-    No difference is taken, so nothing cancels and :math:`\epsilon` can be 1e-100. f has to
-    be analytic and let complex numbers pass. Returns an array like ``x``, which is float64. Raises TypeError or
-    ValueError if ``x`` does not fit or f returns no finite complex scalar. Source: Squire and Trapp
-    (1998).
+    No difference is taken, so nothing cancels and :math:`\epsilon` can be 1e-100. f has to be
+    analytic and let complex numbers pass. Returns an array like ``x``, which is float64. Raises
+    TypeError or ValueError if ``x`` does not fit or f returns no finite complex scalar. Source:
+    Squire and Trapp (1998).
     """
     x = array("x", x, "...", "d")
     instance("f", f, Callable)

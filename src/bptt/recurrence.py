@@ -108,7 +108,7 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
 
     s, kept = np.empty((T + 1, B, width), dtype), np.empty((T, B, cell.kept * n), dtype)
     s[0] = s0
-    scale = np.repeat(np.array(cell.scale, W.real.dtype), n)
+    scale = np.repeat(cell.scale, n)
     q = kept[..., :rows] if cell.kept else s[1:]
     np.matmul(x.reshape(T * B, d), (U.T * scale).astype(dtype), out=q.reshape(T * B, rows))
     q += b * scale
@@ -192,8 +192,7 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Gradi
         unrolled, dh: As for :func:`backward`.
         max_lag (int, optional): The last lag wanted, from 0 to T - 1, which it is if not given.
     Returns:
-        Gradients: W, U and b with a leading axis of lags 0 … max_lag; summed over all lags they are
-            those of :func:`backward`. ``x`` and ``s0`` are None.
+        Gradients: With a leading axis of lags, whose sum is :func:`backward`; x and s0 are None.
     """
     dh = _loss_derivative(unrolled, dh)
     lags = len(dh) if max_lag is None else 1 + number("max_lag", max_lag, 0, len(dh) - 1)
