@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test lab check pdf reproducible linkcheck mutants clean
+.PHONY: book test lab check pdf reproducible linkcheck mutants bench clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -32,6 +32,9 @@ linkcheck: .venv/installed
 mutants: .venv/installed
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
+
+bench: .venv/installed
+	$(BIN)/python benchmarks/backward.py
 
 clean:
 	rm -rf .venv node_modules _build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
