@@ -11,7 +11,8 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 lab: .venv/installed
-	$(BIN)/jupyter lab --LabApp.default_setting_overrides='{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Jupytext Notebook", "myst": "Jupytext Notebook"}}}' book
+	# its settings let a double click open Markdown as a notebook
+	JUPYTER_CONFIG_PATH=$(CURDIR)/jupyter $(BIN)/jupyter lab book
 
 check: .venv/installed
 	$(BIN)/ruff check
