@@ -6,6 +6,7 @@ book builds all the same, and leaves out what needs an address.
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -94,6 +95,17 @@ def group(tooltip: str, icon: str, buttons: list[dict[str, str]]) -> dict[str, A
     return {"type": "group", "tooltip": tooltip, "icon": icon, "buttons": buttons, "label": label}
 
 
+def main() -> int:
+    """``python -m booktools.offers FOLDER``: write the notebooks for Colab below this folder."""
+    for source in sorted(Path("book").glob("*.md")):
+        if is_notebook(source):
+            target = Path(sys.argv[1]) / source.with_suffix(".ipynb")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            text = notebook(source, os.environ["GITHUB_REPOSITORY"])
+            target.write_text(text, encoding="utf-8")
+    return 0
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     if os.environ.get("BOOK_URL"):
         app.setup_extension("sphinxext.opengraph")
@@ -105,3 +117,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", take_along, priority=500)
     app.connect("html-page-context", launch, priority=502)
     return {"parallel_read_safe": True}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
