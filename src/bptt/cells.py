@@ -85,10 +85,9 @@ class ElmanCell(Cell):
 class LSTMCell(Cell):
     r"""Long short-term memory, :math:`s_t = (h_t, c_t)` (Hochreiter and Schmidhuber 1997).
 
-    .. math:: c_t = f \odot c_{t-1} + i \odot g, \qquad h_t = o \odot \tanh(c_t)
-
-    with logistic gates i, f, o and tanh gate g, in the order i f g o, as PyTorch stacks them. The
-    forget gate is that of Gers, Schmidhuber and Cummins (2000).
+    :math:`c_t = f \odot c_{t-1} + i \odot g` and :math:`h_t = o \odot \tanh(c_t)`, with logistic
+    gates i, f, o and tanh gate g, in the order i f g o, as PyTorch stacks them. The forget gate is
+    that of Gers, Schmidhuber and Cummins (2000).
     """
 
     parts, direct, scale, kept = 2, True, (0.5, 0.5, 1.0, 0.5), 5
@@ -122,7 +121,7 @@ class LSTMCell(Cell):
 class GRUCell(Cell):
     r"""The gated recurrent unit (Cho and others 2014), in PyTorch's form and gate order r z n.
 
-    .. math:: h_t = (1 - z) \odot n + z \odot h_{t-1}, \qquad n = \tanh(q_n + r \odot p_n)
+    :math:`h_t = (1 - z) \odot n + z \odot h_{t-1}` with :math:`n = \tanh(q_n + r \odot p_n)`.
     """
 
     parts, direct, scale, kept = 1, True, (0.5, 0.5, 1.0), 4
