@@ -171,8 +171,8 @@ def test_vectors_are_products_of_the_jacobians_of_the_run():
 
 
 def test_numbers_are_shown_to_three_digits_or_as_a_power_of_ten():
-    shown = {0: "0", -0.5: "−0.5", 2 / 3: "0.667", 0.00123456: "0.00123", 12345: "12300"}
-    shown |= {-0.000123: "−1.2×10⁻⁴", 1.06e7: "1.1×10⁷", 4e-12: "4.0×10⁻¹²"}
+    shown = {0: "0", -0.5: "−0.5", 2 / 3: "0.667", 0.00123456: "0.00123", 9876: "9880"}
+    shown |= {-0.000123: "−1.2×10⁻⁴", 1.06e7: "1.1×10⁷", -4e-12: "−4×10⁻¹²"}
     assert javascript(*(["show", value] for value in shown)) == list(shown.values())
 
 

@@ -68,8 +68,9 @@ def collect_checks(doctree: nodes.document) -> dict[str, list[tuple[str, str, st
         for line in stream.astext().splitlines():
             if check := CHECK.fullmatch(line):
                 cell = stream.parent.parent
+                earlier = len(checks.get(check["label"], []))
                 if not cell["ids"]:
-                    cell["ids"].append(f"check-{check['label']}")
+                    cell["ids"].append(f"check-{check['label']}" + f"-{earlier}" * (earlier > 0))
                 result = (check["cases"] or "1", check["found"], cell["ids"][0])
                 checks.setdefault(check["label"], []).append(result)
             else:

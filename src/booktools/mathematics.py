@@ -5,6 +5,7 @@ warning, which fails the build. Where Node or KaTeX is not installed, pages fall
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -105,7 +106,9 @@ def stage(dist: Path, folder: Path) -> Path:
     """A static folder with KaTeX's style and its fonts in the one format all browsers read."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "fonts").mkdir(parents=True)
-    shutil.copy(dist / "katex.min.css", folder)
+    style = (dist / "katex.min.css").read_text()
+    style = re.sub(r",url\([^)]*\.(?:woff|ttf)\) format\([^)]*\)", "", style)
+    (folder / "katex.min.css").write_text(style)
     for font in sorted((dist / "fonts").glob("*.woff2")):
         shutil.copy(font, folder / "fonts")
     return folder

@@ -105,3 +105,6 @@ document.addEventListener("click", (event) => {
   if (event.target.closest(".btn-fullscreen-button")) toggleFullScreen();
   if (event.target.closest(".btn-download-pdf-button")) print();
 });
+
+// Results come with a summary, read from their pages; a page in a folder may not read another.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

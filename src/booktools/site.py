@@ -5,6 +5,7 @@ all pages are written, their styles and scripts are bundled under names that car
 in them, unused rules and icons go, and a content security policy keeps every request at home.
 """
 
+import base64
 import hashlib
 import logging
 import re
@@ -23,7 +24,8 @@ from .mathematics import HERE, katex, node
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)
 POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; img-src 'self' data:; font-src 'self' data:; "
+    "style-src 'self' 'unsafe-inline'; "
     "object-src 'none'; base-uri 'self'; form-action 'self'"
 )
 SHEET = re.compile(r'\s*<link [^>]*href="([^"?]*)[^"]*"[^>]*rel="stylesheet"[^>]*/?>')
@@ -32,8 +34,23 @@ PRELOAD = re.compile(r'\s*<link rel="preload"[^>]*/?>')
 SCRIPT = re.compile(r"\s*<script\b([^>]*)>(.*?)</script>", re.DOTALL)
 HANDLER = re.compile(r' onclick="[^"]*"')  # the policy refuses them; page.js listens instead
 IMAGE = re.compile(r'<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>')
+# What the theme and Sphinx's libraries write against the rules of HTML and of ARIA.
+CORRECTIONS = {
+    r'(<button class="btn search-button-field[^>]*?) title="Search" aria-label="Search"': r"\1",
+    r'<div id="pst-primary-sidebar"': r'\g<0> role="region" aria-label="Book"',
+    r' id="(proof|exercise|solution)-content"': "",  # the same on every one
+    r'<summary aria-label="[^"]*">': "<summary>",  # its own words say it
+    r'<p class="((?:collapsed|expanded)(?: admonition-title)?)">(.*?)</p>': (
+        r'<span class="\1">\2</span>'
+    ),
+    r"<th([^>]*)>\s*(?:<p></p>)?\s*</th>": r"<td\1></td>",  # an empty cell is no heading
+    r' role="doc-biblioentry"': ' role="listitem"',  # which its list asks for
+    r"<title>(.*?) &#8212; \1</title>": r"<title>\1</title>",  # of the front page
+}
 # Left out of the bundle: half a megabyte of icons, live code on other people's servers, tabs.
 UNWANTED = ("fontawesome.js", "sphinx-thebe.js", "sphinx-thebe.css", "design-tabs.js")
+# Fonts in use on nearly every page, a few kB each: were they to come later, lines would move.
+FIRST = re.compile("KaTeX_(Main-Regular|Math-Italic|Size)|fa-")
 # Only the search page needs these.
 SEARCH = ("searchindex.js", "searchtools.js", "language_data.js")
 # What the theme's pages set inline, in the order in which the scripts expect it.
@@ -48,7 +65,23 @@ THEME = """
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.mode = mode;
   root.dataset.theme = mode === "auto" ? (dark ? "dark" : "light") : mode;
+  // The fonts in the style sheet: asked for now, they are ready before the first line is drawn.
+  const faces = ["Main", "Size1", "Size2", "Size3", "Size4"].map((name) => `1em KaTeX_${name}`);
+  for (const face of ["italic 1em KaTeX_Math", ...faces]) document.fonts.load(face);
 })();
+"""
+# The root of the site, which sends on to the front page.
+ROOT = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta http-equiv="refresh" content="0; url={front}">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+</head>
+<body><p><a href="{front}">{title}</a></p></body>
+</html>
 """
 
 
@@ -71,6 +104,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         if path.name == "404.html":
             up = app.config.notfound_urls_prefix
         path.write_text(page(text, root, path, up, theme_name, style_name, script_name))
+    front, title = f"{app.config.root_doc}.html", app.config.html_title
+    (root / "index.html").write_text(ROOT.format(policy=POLICY, front=front, title=title))
     clean(root, {*sheets, *bundled})
 
 
@@ -111,7 +146,8 @@ def bundle_styles(root: Path, sheets: list[Path], users: list[Path]) -> str:
     command = [str(node()), str(HERE / "purge.mjs"), str(sheet), *map(str, users)]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     sheet.unlink()
-    return named(static, "book.css", subset_icons(text, static))
+    characters = {ord(one) for path in users for one in path.read_text()}
+    return named(static, "book.css", subset_fonts(text, static, characters))
 
 
 def moved(sheet: Path, static: Path) -> str:
@@ -133,27 +169,34 @@ def moved(sheet: Path, static: Path) -> str:
     return re.sub(r"@import (?:url\()?[\"']?([^\"');]+)[\"']?\)?;", imported, text)
 
 
-def subset_icons(css: str, static: Path) -> str:
-    """Cut each icon font to the glyphs that rules still name; drop fonts with none."""
-    glyphs = {int(code, 16) for code in re.findall(r'"\\([0-9a-f]{4})"', css)}
+def subset_fonts(css: str, static: Path, characters: set[int]) -> str:
+    """Cut fonts down: mathematics to the characters of the pages, icons to those that rules name.
+
+    What a page needs before its first lines can stand still comes with the style sheet.
+    """
+    icons = {int(code, 16) for code in re.findall(r'"\\([0-9a-f]{4})"', css)}
 
     def face(match: re.Match[str]) -> str:
-        if not (found := re.search(r"url\((vendor/fontawesome/[^)]*\.woff2)\)", match[0])):
+        if not (found := re.search(r"url\(([^)]*\.woff2)\)", match[0])):
             return match[0]
-        font = TTFont(static / found[1])
-        wanted = glyphs & set(font.getBestCmap())
-        if not wanted or ("brands" in found[1] and "fa-brands" not in css):
+        path = static / found[1]
+        font = TTFont(path, recalcTimestamp=False)
+        wanted = (characters if "KaTeX" in path.name else icons) & set(font.getBestCmap())
+        if not wanted or ("brands" in path.name and "fa-brands" not in css):
             return ""
-        subsetter = subset.Subsetter(subset.Options(hinting=False, layout_features=[]))
+        subsetter = subset.Subsetter(subset.Options(hinting=False, layout_features=["*"]))
         subsetter.populate(unicodes=wanted)
         subsetter.subset(font)
         font.flavor = "woff2"
-        font.recalcTimestamp = False
-        data = BytesIO()
-        font.save(data)
-        name = f"icons.{hashlib.sha256(data.getvalue()).hexdigest()[:10]}.woff2"
-        (static / name).write_bytes(data.getvalue())
-        return re.sub(r"src:[^;}]*", f'src:url({name}) format("woff2")', match[0])
+        file = BytesIO()
+        font.save(file)
+        data = file.getvalue()
+        if FIRST.search(path.name):
+            address = f"data:font/woff2;base64,{base64.b64encode(data).decode()}"
+        else:
+            address = f"{path.stem}.{hashlib.sha256(data).hexdigest()[:10]}.woff2"
+            (static / address).write_bytes(data)
+        return re.sub(r"src:[^}]*?(?=;[\w-]+:|})", f'src:url({address}) format("woff2")', match[0])
 
     return re.sub(r"@font-face\s*{[^}]*}", face, css)
 
@@ -180,10 +223,11 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
         file = (path.parent / match[1]).resolve()
         if not file.is_file():
             return match[0]
-        size = re.search(r'<svg[^>]*?height="([\d.]+)pt"[^>]*?width="([\d.]+)pt"', file.read_text())
+        drawing = re.search(r"<svg[^>]*>", file.read_text())
+        size = dict(re.findall(r' (width|height)="([\d.]+)pt"', drawing[0] if drawing else ""))
         plain = match[0]
         if size:
-            height, width = (round(float(value) * 4 / 3) for value in size.groups())
+            width, height = (round(float(size[side]) * 4 / 3) for side in ("width", "height"))
             plain = re.sub(r' style="[^"]*"', "", plain)
             plain = plain.replace("<img", f'<img width="{width}" height="{height}" loading="lazy"')
         if not file.with_suffix(".dark.svg").is_file():
@@ -196,11 +240,13 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
 
     for pattern in (SHEET, SHEET_2, PRELOAD, HANDLER):
         text = pattern.sub(other, text)
+    for wrong, right in CORRECTIONS.items():
+        text = re.sub(wrong, right, text)
     text = IMAGE.sub(image, SCRIPT.sub(keep, text))
     head = (
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f'<script src="{up}_static/{theme}"></script>\n'
         f'<link rel="stylesheet" href="{up}_static/{sheet}">\n'
+        f'<script src="{up}_static/{theme}"></script>\n'
         f'<script defer src="{up}_static/{script}"></script>\n'
     )
     return re.sub(r"(<meta charset[^>]*>)", lambda found: f"{found[1]}\n{head}", text, count=1)
@@ -218,7 +264,7 @@ def clean(root: Path, bundled: set[Path]) -> None:
     static = root / "_static"
     for path in bundled:
         path.unlink(missing_ok=True)
-    for name in ("vendor", "locales", "webpack-macros.html", "sbt-webpack-macros.html"):
+    for name in ("vendor", "fonts", "locales", "webpack-macros.html", "sbt-webpack-macros.html"):
         target = static / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     for path in [*static.rglob("*.map"), *(static / name for name in UNWANTED)]:

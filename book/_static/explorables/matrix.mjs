@@ -45,7 +45,7 @@ function view(model) {
     const { kind, pair } = model.state;
     const [x, y] = [re, im].map((value) => clamp(round(value), -LIMIT, LIMIT));
     const height = kind === "complex" && i ? -y : Math.abs(y);
-    if (kind === "complex" && height < 0.04) model.update({ kind: "real", pair: [x, x] });
+    if (kind === "complex" && height < 0.07) model.update({ kind: "real", pair: [x, x] });
     else if (kind === "complex" || height > 0.12) model.update({ kind: "complex", pair: [x, height] });
     else model.update({ pair: pair.with(i, x) });
   };
@@ -69,14 +69,14 @@ function view(model) {
     const wide = width >= 576;
     const left = wide ? width * 0.42 : width;
     const tall = wide ? Math.min(280, left) : 200;
-    plane = { x: left / 2 - (wide ? 6 : 0), y: 24 + tall / 2, unit: tall / 3.3 };
+    plane = { x: left / 2, y: 24 + tall / 2, unit: tall / 3.3 };
     const top = wide ? 24 : tall + 54;
     const high = wide ? tall : 220;
     space = { x: width - (wide ? width - left : width) / 2, y: top + high / 2 };
     const unit = (high / 2 - 8) / nice(1.1 * Math.max(1, ...s.lengths), [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10]);
 
     pen.text("head plane", 0, 14, '"eigenvalues of "W", to drag"', "start");
-    const reach = 1.62 * plane.unit;
+    const reach = 1.58 * plane.unit;
     pen.line("real", plane.x - reach, plane.y, plane.x + reach, plane.y, "ex-axis");
     pen.line("imaginary", plane.x, plane.y - reach, plane.x, plane.y + reach, "ex-axis");
     pen("circle", "unit", { cx: plane.x, cy: plane.y, r: plane.unit, class: "ex-unit" });
@@ -159,8 +159,8 @@ function view(model) {
         })),
       html("div", { class: "ex-sliders" },
         slider(model, "lag", "ℓ", "lag", [0, LAGS, 1]),
-        slider(model, "c", "c", "departure from normality", [0, 3, 0.05]),
-        slider(model, "g", "g", "size of the inputs", [0, 2, 0.05])),
+        slider(model, "c", "c", "non-normality", [0, 3, 0.05]),
+        slider(model, "g", "g", "input size", [0, 2, 0.05])),
     ],
   };
 }

@@ -70,7 +70,8 @@ function view(model) {
         out ? 7.5 : now ? 3 : 1.5);
       if (onPath || target) {
         const factor = net.slope[t] * (target ? h[t - 1] : net.w);
-        pen.text(`factor${t}`, at(t - 0.5), rows.h + r + 14, `"× ${show(factor)}"`, "middle",
+        const shown = roomy ? `× ${show(factor)}` : `×${show(+factor.toPrecision(2))}`;
+        pen.text(`factor${t}`, at(t - 0.5), rows.h + r + 14, `"${shown}"`, "middle",
           target ? "ex-small ex-chosen ex-other" : "ex-small ex-chosen");
       }
     }

@@ -19,8 +19,8 @@ const power = (exponent) =>
 /** A number to three digits, or to two and a power of ten, with a true minus sign. */
 export function show(value) {
   const [digits, exponent] = value.toExponential(1).split("e");
-  const plain = value === 0 || (exponent >= -3 && exponent < 5);
-  const text = plain ? `${+value.toPrecision(3)}` : `${digits}×${power(+exponent)}`;
+  const plain = value === 0 || (exponent >= -3 && exponent < 4);
+  const text = plain ? `${+value.toPrecision(3)}` : `${+digits}×${power(+exponent)}`;
   return text.replace("-", "−");
 }
 

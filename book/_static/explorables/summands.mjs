@@ -41,7 +41,7 @@ const GUTTER = 38;
 /** The linear scale of the bars: y and its ticks [value, text]. It opens below zero if need be. */
 function linear(values, top, bottom) {
   const reach = (side) => Math.max(0, ...values.map((value) => side * value));
-  const round = (value) => value && nice(1.1 * value, [1, 1.5, 2, 3, 4, 6, 8, 10]);
+  const round = (value) => value && nice(1.1 * value, [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10]);
   const low = round(reach(-1));
   const high = Math.max(round(reach(1)), 0.4 - low);
   const unit = (bottom - top) / (high + low);
@@ -96,9 +96,9 @@ function view(model) {
       pen.bar(`bar${i}`, at, total ? Math.min(36, last * 0.6) : bar, zero, tip,
         `ex-bar ${total ? "ex-sum" : kind(value)} ${chosen}`);
       const roomy = column > 50 || total || chosen || !value;
-      const mark = inSize ? (value < 0 ? "−" : "+") : "";
-      pen.text(`value${i}`, at, tip > zero ? tip + 14 : tip - 5, `"${roomy ? show(value) : mark}"`,
-        "middle", `ex-small ${chosen}`);
+      const text = roomy ? show(value) : inSize ? (value < 0 ? "−" : "+") : "";
+      pen.text(`value${i}`, Math.min(at, width - 3.7 * text.length), tip > zero ? tip + 14 : tip - 5,
+        `"${text}"`, "middle", `ex-small ${chosen}`);
       pen.text(`lag${i}`, at, PLOT.bottom + 22, total ? '"sum"' : `${i}`, "middle", `ex-small ${chosen}`);
     });
     pen.text("lag", GUTTER - 6, PLOT.bottom + 22, '"lag"', "end", "ex-small");

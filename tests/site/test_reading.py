@@ -1,0 +1,201 @@
+"""What a reader does: read without scripts or network, search, switch the theme, scroll, print."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from conftest import watched
+from playwright.sync_api import BrowserContext, Page
+
+Contexts = Callable[..., BrowserContext]
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 844}
+
+
+@pytest.fixture
+def figures(site: Path) -> str:
+    """A page with figures for both themes."""
+    return next(
+        str(path.relative_to(site))
+        for path in sorted(site.rglob("*.html"))
+        if ".dark.svg" in path.read_text(encoding="utf-8")
+    )
+
+
+def hidden(page: Page) -> list[str]:
+    """What a reader of the page cannot see: text, formulas, figures; folded details left out."""
+    found: list[str] = page.evaluate("""async () => {
+        const lost = [];
+        const parts = "h1, h2, h3, p, li, td, th, pre, .katex-html, img";
+        await document.fonts.ready;
+        const images = [...document.images].filter((image) => !image.matches(".in-dark"));
+        for (const image of images) image.loading = "eager";
+        await Promise.all(images.map((image) => image.decode().catch(() => 0)));
+        for (const part of document.querySelectorAll(`.bd-article :is(${parts})`)) {
+            if (part.closest("details:not([open]), .toggle-hidden, .in-dark")) continue;
+            const { width, height } = part.getBoundingClientRect();
+            const empty = !part.src && !part.textContent.trim();
+            const seen = width && height && part.naturalWidth !== 0
+                && part.checkVisibility({ opacityProperty: true });
+            if (!empty && !seen) lost.push(part.outerHTML.slice(0, 200));
+        }
+        return lost;
+    }""")
+    return found
+
+
+def test_every_page_is_complete_without_scripts(context: Contexts, server: str, page: str) -> None:
+    record = watched(context(java_script_enabled=False, viewport=DESK))
+    record.page.goto(f"{server}/{page}")
+    assert page == "search.html" or record.page.locator(".bd-article h1").is_visible()
+    assert hidden(record.page) == []
+    assert record.complaints == []
+
+
+def test_every_page_is_complete_from_a_folder(context: Contexts, site: Path, page: str) -> None:
+    """Offline, from the disk: nothing refused, nothing missing."""
+    offline = context(viewport=DESK, offline=True)
+    record = watched(offline)
+    record.page.goto((site / page).as_uri())
+    assert hidden(record.page) == []
+    assert record.complaints == []
+    assert [url for url in record.requests if not url.startswith(("file:", "data:"))] == []
+
+
+def test_root_sends_to_the_front(context: Contexts, server: str) -> None:
+    page = context().new_page()
+    page.goto(f"{server}/")
+    page.wait_for_url("**/book/index.html")
+    assert page.title() == "The Product Rule in RNNs"
+
+
+def test_policy_holds(context: Contexts, server: str, figures: str) -> None:
+    """Whatever a page might try to load from elsewhere is refused before it is asked for."""
+    record = watched(context())
+    failures: dict[str, str] = {}
+    record.page.on("requestfailed", lambda one: failures.update({one.url: str(one.failure)}))
+    record.page.goto(f"{server}/{figures}")
+    refused = record.page.evaluate("""async () => {
+        const refused = [], elsewhere = "https://elsewhere.invalid/x";
+        const add = (name, values) =>
+            document.body.append(Object.assign(document.createElement(name), values));
+        addEventListener("securitypolicyviolation", (event) =>
+            refused.push(event.effectiveDirective));
+        for (const name of ["script", "img", "iframe"]) add(name, { src: elsewhere });
+        add("link", { rel: "stylesheet", href: elsewhere });
+        add("script", { textContent: "window.ran = true" });
+        await fetch(elsewhere).catch(() => 0);
+        document.fonts.add(new FontFace("x", `url(${elsewhere})`));
+        await document.fonts.load("12px x").catch(() => 0);
+        for (let k = 0; k < 20 && refused.length < 7; k++)
+            await new Promise((done) => setTimeout(done, 100));
+        return [refused.sort(), window.ran];
+    }""")
+    kinds = ["connect-src", "font-src", "frame-src", "img-src"]
+    assert refused == [[*kinds, "script-src-elem", "script-src-elem", "style-src-elem"], None]
+    assert failures == {"https://elsewhere.invalid/x": "csp"}
+    assert [one.url for one in record.responses if "elsewhere" in one.url] == []
+
+
+@pytest.mark.parametrize("words", ["product rule", "jacobian", "backward"])
+def test_search_finds(context: Contexts, server: str, site: Path, words: str) -> None:
+    record = watched(context(viewport=DESK))
+    record.page.goto(f"{server}/search.html?q={words}")
+    results = record.page.locator("#search-results ul.search > li > a")
+    results.first.wait_for()
+    record.page.wait_for_load_state("networkidle")
+    assert results.count() >= 2
+    record.page.goto(results.first.evaluate("(link) => link.href"))
+    article = record.page.locator(".bd-article").inner_text().lower()
+    assert all(word in article for word in words.split())
+    assert record.complaints == []
+
+
+def test_search_by_keyboard(context: Contexts, server: str, figures: str) -> None:
+    page = context(viewport=DESK).new_page()
+    page.goto(f"{server}/{figures}")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("gradient")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=gradient*")
+    page.locator("#search-results ul.search > li > a").first.wait_for()
+    assert page.locator("#search-results ul.search > li").count() >= 2
+
+
+def test_search_from_a_folder(context: Contexts, site: Path) -> None:
+    record = watched(context(viewport=DESK, offline=True))
+    record.page.goto((site / "search.html").as_uri() + "?q=gradient")
+    record.page.locator("#search-results ul.search > li > a").first.wait_for()
+    record.page.wait_for_timeout(300)  # summaries would be asked for now
+    assert record.complaints == []
+
+
+def test_figures_follow_the_theme(context: Contexts, server: str, figures: str) -> None:
+    page = context(viewport=DESK, color_scheme="light").new_page()
+    page.goto(f"{server}/{figures}")
+
+    def shown() -> tuple[str, set[bool]]:
+        root = page.locator("html").get_attribute("data-theme")
+        sources = [
+            image.get_attribute("src") or ""
+            for image in page.locator(".bd-article img").all()
+            if image.is_visible()
+        ]
+        return str(root), {".dark." in source for source in sources}
+
+    assert shown() == ("light", {False})
+    button = page.locator(".theme-switch-button:visible").first
+    for _ in range(3):  # automatic, light, dark
+        if page.locator("html").get_attribute("data-mode") != "dark":
+            button.click()
+    assert shown() == ("dark", {True})
+    page.reload()
+    assert shown() == ("dark", {True})
+    follower = context(viewport=DESK, color_scheme="dark").new_page()
+    follower.goto(f"{server}/{figures}")
+    assert follower.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_long_formula_scrolls_by_keyboard(context: Contexts, server: str, chapter: str) -> None:
+    page = context(viewport=PHONE).new_page()
+    page.goto(f"{server}/{chapter}")
+    page.wait_for_function("document.fonts.status === 'loaded'")
+    long = [
+        place
+        for place in page.locator(".formula:visible").all()
+        if place.evaluate("(place) => place.scrollWidth > place.clientWidth + 1")
+    ]
+    for place in long[:1]:
+        place.evaluate("""(place) => [...document.querySelectorAll("a, button, [tabindex]")]
+            .findLast((other) => other.checkVisibility()
+                && place.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_PRECEDING)
+            ?.focus()""")
+        page.keyboard.press("Tab")
+        assert place.evaluate("(place) => place === document.activeElement")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(300)
+        assert place.evaluate("(place) => place.scrollLeft") > 0
+
+
+def test_print_shows_the_text_alone(context: Contexts, server: str, page: str) -> None:
+    tab = context(viewport=DESK).new_page()
+    tab.goto(f"{server}/{page}")
+    tab.emulate_media(media="print")
+    assert tab.locator("h1:visible").count() == 1
+    aids = "nav, header, button, input, .bd-sidebar, .headerlink, .prev-next-footer, .skip-link"
+    shown = [place for place in tab.locator(aids).all() if place.is_visible()]
+    assert [place.evaluate("(place) => place.outerHTML.slice(0, 200)") for place in shown] == []
+
+
+def test_titles_and_descriptions_differ(site: Path) -> None:
+    pages = [
+        BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in sorted((site / "book").rglob("*.html"))
+    ]
+    titles = [str(page.title and page.title.string) for page in pages]
+    assert len({*titles}) == len(titles) > 1
+    described = [page.find("meta", attrs={"name": "description"}) for page in pages]
+    assert [title for title, meta in zip(titles, described, strict=True) if meta is None] == []
+    texts = [str(meta["content"]) for meta in described if meta]
+    assert len({*texts}) == len(texts)
