@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test lab check pdf reproducible linkcheck mutants bench clean
+.PHONY: book test lab check pdf site-test audit reproducible linkcheck mutants bench clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -23,6 +23,17 @@ check: .venv/installed
 # Needs Chromium, and the site of make book.
 pdf: book
 	$(BIN)/python -m booktools.pdf
+
+# In a real browser; needs Chromium and Java, which pip and npm do not bring.
+site-test: book
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
+	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/site
+
+# Lighthouse, median of five, for the figures of a release.
+audit: book
+	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit --prefix tests/site/audit
+	$(BIN)/node tests/site/audit/audit.mjs "$$(command -v chromium)" _build/html
 
 reproducible: .venv/installed
 	$(BIN)/python -m booktools.reproducible
@@ -48,5 +59,5 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 \
 	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements-dev.txt \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
+	$(BIN)/npm ci --silent --omit=dev --ignore-scripts --no-fund --no-audit
 	@touch $@
