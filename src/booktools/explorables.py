@@ -80,5 +80,5 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("build-finished", finish, priority=900)  # after booktools.site, which bundles all
+    app.connect("build-finished", finish, priority=950)  # after booktools.site, which bundles all
     return {"parallel_read_safe": True}
