@@ -3,6 +3,7 @@
 import gzip
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -91,6 +92,10 @@ class Files(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         return BytesIO(data)
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # a browser may close before it has all
+            super().handle()
 
     def log_message(self, *args: Any) -> None:
         """Tell nothing: what a page asks in vain is a console error, and so a failure."""
