@@ -76,8 +76,10 @@ export const part = (number, below) =>
 /** Write out a product: its name, each factor above its symbol, the value above `result`. */
 export function writeProduct(line, name, factors, symbols, value, result) {
   const left = html("span", { class: "ex-left" }, formula(name));
-  line.replaceChildren(left, ...factors.map((factor, i) =>
-    part(`${i ? "× " : ""}${show(factor)}`, symbols[i])), part(`= ${show(value)}`, `"${result}"`));
+  const shown = factors.map((factor, i) =>
+    i ? `× ${factor < 0 ? `(${show(factor)})` : show(factor)}` : show(factor));
+  line.replaceChildren(left, ...shown.map((number, i) => part(number, symbols[i])),
+    part(`= ${show(value)}`, `"${result}"`));
 }
 
 const set = (node, attributes) =>

@@ -36,7 +36,7 @@ const SLOPES = { base: 268, unit: 32 };
 const STATES = { base: 328, unit: 22 };
 const INPUTS = { base: 416, unit: 15 };
 const HEIGHT = 472;
-const GUTTER = 38;
+const GUTTER = 34;
 
 /** The linear scale of the bars: y and its ticks [value, text]. It opens below zero if need be. */
 function linear(values, top, bottom) {
@@ -68,7 +68,7 @@ function view(model) {
   function picture(pen, width) {
     const s = solve(model.state);
     const { T, lag, k } = s;
-    const last = clamp(width / 8, 44, 72);
+    const last = clamp(width / 8, 38, 72);
     const column = (width - GUTTER - last) / T;
     const x = (t) => (t ? GUTTER + (t - 0.5) * column : GUTTER - 12);
     const bar = Math.min(36, column * 0.62);
@@ -130,7 +130,7 @@ function view(model) {
       if (i >= T) return;
       const at = INPUTS.base - INPUTS.unit * s.x[i];
       pen.line(`input${i}`, x(i + 1), INPUTS.base, x(i + 1), at, "ex-stem ex-x");
-      move(x(i + 1), at, s.x[i], show(s.x[i]), Math.min(48, column));
+      move(x(i + 1), at, s.x[i], show(s.x[i]), clamp(column, 25, 48));
     });
     return HEIGHT;
   }

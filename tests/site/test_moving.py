@@ -1,0 +1,233 @@
+"""The figures that move: by mouse, by keyboard, by touch; without motion, on paper, on a phone."""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from conftest import watched
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+Contexts = Callable[..., BrowserContext]
+PAGES = {
+    "summands": "book/forgotten-rule.html",
+    "network": "book/unrolled-network.html",
+    "matrix": "book/matrices.html",
+}
+
+
+@pytest.fixture
+def explorable(context: Contexts, server: str) -> Iterator[Callable[..., Locator]]:
+    """Opens the page of an explorable and gives the figure, upgraded; no complaints at the end."""
+    records = []
+
+    def open_it(name: str, width: int = 1280, **settings: object) -> Locator:
+        record = watched(context(viewport={"width": width, "height": 900}, **settings))
+        records.append(record)
+        record.page.goto(f"{server}/{PAGES[name]}")
+        figure = record.page.locator(f".tag_explorable-{name} figure")
+        figure.scroll_into_view_if_needed()
+        expect(figure.locator(".ex-words")).not_to_be_empty()
+        figure.locator("svg").evaluate(
+            "(svg) => svg.scrollIntoView({ block: 'center', behavior: 'instant' })"
+        )
+        return figure
+
+    yield open_it
+    assert [record.complaints for record in records] == [[]] * len(records)
+
+
+@contextmanager
+def held(page: Page, handle: Locator) -> Iterator[tuple[float, float]]:
+    """The mouse button, down on the dot of a handle; where that is."""
+    box = handle.locator(".ex-dot").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    yield x, y
+    page.mouse.up()
+
+
+def slider(figure: Locator, name: str) -> Locator:
+    return figure.get_by_role("slider", name=name)
+
+
+def set_to(figure: Locator, name: str, value: float) -> None:
+    slider(figure, name).evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
+    )
+
+
+def numbers(figure: Locator) -> list[float]:
+    """The last line of factors and its product, as they are shown."""
+    shown = figure.locator(".ex-line:not([role]) .ex-part b").all_text_contents()
+    return [float(re.sub("[×= ()]", "", text).replace("−", "-")) for text in shown]
+
+
+def test_summands_by_mouse(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("summands")
+    page, fourth = figure.page, slider(figure, "Input x 4")
+    before = float(str(fourth.get_attribute("aria-valuenow")))
+    with held(page, fourth) as (x, y):
+        page.mouse.move(x, y - 15, steps=5)
+    expect(fourth).to_have_attribute("aria-valuenow", str(before + 1))
+    box = figure.locator("svg").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 110, box["y"] + 100)
+    expect(figure.get_by_role("radio", name="lag 5")).to_be_checked()
+
+
+def test_summands_by_keyboard(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("summands")
+    page = figure.page
+    slider(figure, "Input x 1").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+ArrowDown")
+    expect(slider(figure, "Input x 1")).to_have_attribute("aria-valuetext", "0.4")
+    page.keyboard.press("ArrowRight")
+    expect(slider(figure, "Input x 2")).to_be_focused()
+    slider(figure, "T steps").press("End")
+    expect(slider(figure, "Input x 9")).to_be_visible()
+    figure.get_by_role("radio", name="lag 2").focus()
+    page.keyboard.press("ArrowRight")
+    expect(figure.get_by_role("radio", name="lag 3")).to_be_checked()
+    *factors, product = numbers(figure)
+    assert len(factors) == 4
+    assert math.isclose(math.prod(factors), product, rel_tol=0.02)  # of numbers to three digits
+    figure.get_by_role("button", name="Reset").press("Enter")
+    expect(slider(figure, "Input x 9")).to_be_hidden()
+
+
+def test_what_the_reader_finds_in_the_summands(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("summands")
+    words, button = figure.locator(".ex-words"), figure.get_by_role
+    button("button", name="saturate").click()
+    expect(words).to_contain_text("saturated")
+    button("button", name="grow").click()
+    expect(words).to_contain_text("in size 1.4, so the past grows")
+    button("button", name="alternate").click()
+    expect(words).to_contain_text("the signs alternate")
+    button("button", name="h0 = 0").click()
+    expect(words).to_contain_text("The summand of lag 7 is zero")
+    assert numbers(figure)[-1] == 0
+    figure.get_by_text("logarithmic", exact=True).click(force=True)
+    expect(figure.locator("svg")).to_contain_text("size of the summands")
+
+
+def test_network_by_touch(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("network", width=390, has_touch=True)
+    words, box = figure.locator(".ex-words"), figure.locator("svg").bounding_box()
+    assert box is not None
+
+    def tap(column: float, y: float) -> None:
+        figure.page.touchscreen.tap(box["x"] + box["width"] * column / 5, box["y"] + y)
+
+    tap(0.5, 125)
+    expect(words).to_contain_text("A small change of h0 reaches z4")
+    tap(2.5, 25)
+    expect(words).to_contain_text("A small change of h0 reaches z2")
+    figure.get_by_role("button", name="‹ Back").tap()
+    expect(words).to_contain_text("A small change of h1 reaches z2")
+    *factors, product = numbers(figure)
+    assert math.isclose(math.prod(factors), product, rel_tol=0.02)
+
+
+def test_network_step_by_step(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("network")
+    step = slider(figure, "Step")
+    step.press("Home")
+    said = []
+    for _ in range(10):
+        said.append(step.get_attribute("aria-valuetext"))
+        step.press("ArrowRight")
+        figure.page.wait_for_timeout(50)
+    forward = ["at h0", *(f"forward to h{t}" for t in range(1, 5))]
+    assert said == forward + [f"back to h{t}" for t in range(4, -1, -1)]
+
+
+def test_eigenvalues_meet_on_the_axis_and_leave_it(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("matrix")
+    first, second = (slider(figure, f"Eigenvalue {i} of W") for i in (1, 2))
+    with held(figure.page, first) as (x, y):
+        twin = second.locator(".ex-dot").bounding_box()
+        assert twin is not None
+        figure.page.mouse.move(x, (y + twin["y"] + twin["height"] / 2) / 2, steps=5)
+    expect(figure.get_by_role("radio", name="real")).to_be_checked()
+    first.press("Shift+ArrowRight")
+    expect(second).to_have_attribute("aria-valuetext", "0.75")
+    expect(first).to_have_attribute("aria-valuetext", "1")
+    first.press("ArrowUp")
+    expect(second).to_have_attribute("aria-valuetext", "1 − 0.15 i")
+    direction = slider(figure, "Direction")
+    direction.press("ArrowUp")
+    expect(direction).to_have_attribute("aria-valuenow", "28")
+    set_to(figure, "c non-normality", 2)
+    expect(figure.locator(".ex-words")).to_contain_text("Both eigenvalues have size 1.01")
+
+
+def test_words_come_slowly_and_the_last_ones_stand(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("summands")
+    changes, seconds = figure.evaluate("""async (figure) => {
+        let changes = 0;
+        const watch = new MutationObserver(() => changes++);
+        watch.observe(figure.querySelector(".ex-words"), { childList: true });
+        const input = figure.querySelector("[data-name=w]"), start = performance.now();
+        for (let i = 0; i <= 40; i++) {
+            input.value = -1 + i * 0.05;
+            input.dispatchEvent(new Event("input"));
+            await new Promise((done) => setTimeout(done, 30));
+        }
+        await new Promise((done) => setTimeout(done, 1000));
+        return [changes, (performance.now() - start) / 1000];
+    }""")
+    assert 2 <= changes <= 1 + seconds / 0.7
+    total = figure.locator(".ex-line[role] .ex-part b").last.text_content()
+    expect(figure.locator(".ex-words")).to_contain_text(f"is {str(total).removeprefix('= ')}.")
+
+
+def test_who_wants_no_motion_gets_none(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("matrix", reduced_motion="reduce")
+    seen = figure.evaluate("""async (figure) => {
+        const button = [...figure.querySelectorAll("button")].find((b) => b.textContent === "flip");
+        const eigenvalue = figure.querySelectorAll("[role=slider]")[1], seen = new Set();
+        button.click();
+        for (let i = 0; i < 30; i++) {
+            await new Promise(requestAnimationFrame);
+            seen.add(eigenvalue.getAttribute("aria-valuenow"));
+        }
+        return [...seen];
+    }""")
+    assert set(seen) <= {"0.75", "-0.9"}
+    assert seen[-1] == "-0.9"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_paper_gets_the_picture(explorable: Callable[..., Locator], name: str) -> None:
+    figure = explorable(name)
+    figure.page.emulate_media(media="print")
+    expect(figure.locator(".explorable")).to_be_hidden()
+    expect(figure.locator("img.in-light")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [320, 390, 600, 768, 1280])
+def test_the_place_is_kept_and_every_target_is_wide_enough(
+    context: Contexts, server: str, name: str, width: int
+) -> None:
+    page = context(viewport={"width": width, "height": 900}).new_page()
+    page.goto(f"{server}/{PAGES[name]}")
+    figure = page.locator(f".tag_explorable-{name} figure")
+    height = figure.evaluate("(figure) => figure.offsetHeight")
+    figure.scroll_into_view_if_needed()
+    expect(figure.locator(".ex-words")).not_to_be_empty()
+    assert figure.evaluate("(figure) => figure.offsetHeight") == height
+    if name == "summands":
+        set_to(figure, "T steps", 9)  # as close as its points can be
+        expect(slider(figure, "Input x 9")).to_be_visible()
+    small = figure.evaluate("""(figure) =>
+        [...figure.querySelectorAll("button, input[type=range], label:has(input), [role=slider]")]
+            .map((target) => [target.outerHTML, target.getBoundingClientRect()])
+            .filter(([, { width, height }]) => width && Math.min(width, height) < 24)""")
+    assert small == []
