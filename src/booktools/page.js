@@ -86,8 +86,9 @@ document.addEventListener("copy", (event) => {
 });
 
 // What is wider than its box scrolls by itself, with the arrow keys too.
+const wide = ".formula, .bd-article pre, .cell_output .output, .pst-scrollable-table-container";
 const reachable = () => {
-  for (const box of document.querySelectorAll(".formula, .bd-article pre, .cell_output .output, .pst-scrollable-table-container")) {
+  for (const box of document.querySelectorAll(wide)) {
     if (box.scrollWidth > box.clientWidth + 1) {
       box.tabIndex = 0;
       if (!box.hasAttribute("role")) {
@@ -97,8 +98,10 @@ const reachable = () => {
     } else box.removeAttribute("tabindex");
   }
 };
-addEventListener("load", reachable);
-addEventListener("resize", reachable);
+// Boxes change when the window does or a fold opens, their contents when fonts arrive.
+const sizes = new ResizeObserver(reachable);
+for (const box of document.querySelectorAll(wide)) sizes.observe(box);
+document.fonts.addEventListener("loadingdone", reachable);
 
 // The theme's buttons, whose inline handlers the content security policy refuses.
 document.addEventListener("click", (event) => {
