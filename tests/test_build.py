@@ -72,7 +72,8 @@ verified("eq-slope", 2 * x[0], x[0] + x[0], tol=0)
 
 ```{code-cell} ipython3
 verified("thm-even", x**2, (-x) ** 2, tol=0)
-print("the softmax of zeros:", softmax(np.zeros(2)))
+print("the softmax", end="", flush=True)  # in two parts, which the page joins
+print(" of zeros:", softmax(np.zeros(2)))
 ```
 
 ```{code-cell} ipython3

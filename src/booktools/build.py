@@ -43,7 +43,10 @@ def execute(root: Path) -> bool:
                 waiting.append((page, cache.get_project_notebook(record.pk)))
 
     def run(notebook: NotebookNode) -> ExecutionResult:
-        return single_nb_execution(notebook, str(root / "book"), TIMEOUT, allow_errors=False)
+        # A line that reaches us in two parts, as the kernel happens to flush, stays one line.
+        return single_nb_execution(
+            notebook, str(root / "book"), TIMEOUT, allow_errors=False, coalesce_streams=True
+        )
 
     failed = 0
     # Threads, for it is the kernels that work, each a process of its own.
