@@ -92,21 +92,9 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
         TypeError: If a dtype is not one of these, or float32 meets another.
         ValueError: If a shape does not fit the others, or an entry is NaN or infinite.
     """
-    instance("cell", cell, Cell)
-    instance("params", params, Params)
-    W = array("W", params.W, "gates*n n")
-    rows, n = W.shape
-    if rows != cell.gates * n:
-        raise ValueError(f"W: got shape {W.shape}, needs ({cell.gates} n, n) for {cell}")
-    U = array("U", params.U, "gates*n d", **{"gates*n": rows})
-    b = array("b", params.b, "gates*n", **{"gates*n": rows})
-    x = array("x", x, "T B d", d=U.shape[1])
-    (T, B, d), width = x.shape, cell.parts * n
-    s0 = np.zeros((B, width), x.dtype) if s0 is None else s0
-    s0 = array("s0", s0, "B k*n", B=B, **{"k*n": width})
-    dtype = same_precision(W=W, U=U, b=b, x=x, s0=s0)
-
-    s, kept = np.empty((T + 1, B, width), dtype), np.empty((T, B, cell.kept * n), dtype)
+    (W, U, b), x, s0, dtype = run_arguments(cell, params, x, s0)
+    (T, B, d), (rows, n) = x.shape, W.shape
+    s, kept = np.empty((T + 1, *s0.shape), dtype), np.empty((T, B, cell.kept * n), dtype)
     s[0] = s0
     scale = np.repeat(cell.scale, n)
     q = kept[..., :rows] if cell.kept else s[1:]
@@ -119,31 +107,53 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
     return Unrolled(cell, Params(W, U, b), x, s, kept)
 
 
-def backward(unrolled: Unrolled, dh: Array) -> Gradients:
+def run_arguments(cell: Cell, params: Params, x: Array, s0: Array | None) -> Any:
+    """The params, x, s0 and dtype of a run, checked; errors as :func:`unroll` describes them."""
+    instance("cell", cell, Cell)
+    instance("params", params, Params)
+    W = array("W", params.W, "gates*n n")
+    rows, n = W.shape
+    if rows != cell.gates * n:
+        raise ValueError(f"W: got shape {W.shape}, needs ({cell.gates} n, n) for {cell}")
+    U = array("U", params.U, "gates*n d", **{"gates*n": rows})
+    b = array("b", params.b, "gates*n", **{"gates*n": rows})
+    x = array("x", x, "T B d", d=U.shape[1])
+    B, width = x.shape[1], cell.parts * n
+    s0 = np.zeros((B, width), x.dtype) if s0 is None else s0
+    s0 = array("s0", s0, "B k*n", B=B, **{"k*n": width})
+    return Params(W, U, b), x, s0, same_precision(W=W, U=U, b=b, x=x, s0=s0)
+
+
+def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradients:
     r"""Backpropagation through time: the product rule from the left, last step first, in O(T).
 
     One sweep carries the adjoint :math:`\mathrm{d}L/\mathrm{d}s_t`; at each step it passes through
     :math:`W h_{t-1}` to both factors. The weights' gradients are one matrix product over all steps
     of a block, so that the sweep adds little to the memory of the run. Raises TypeError or
-    ValueError if ``dh`` does not fit the run. Source: Werbos (1990).
+    ValueError if ``dh`` or ``ds`` does not fit the run. Source: Werbos (1990).
 
     Args:
         unrolled (Unrolled): The forward run of T steps.
         dh (array (T, B, n)): The loss's derivative by each h_t, the other states held fixed.
+        ds (array (B, k n), optional): Its derivative by s_T through what follows the run, such as
+            the ``s0`` of the gradients of a run that went on from s_T; zeros if not given.
     Returns:
         Gradients: By W, U, b, x and s0. Nothing is conjugated in a complex run.
     """
     dh, cell, params = _loss_derivative(unrolled, dh), unrolled.cell, unrolled.params
     T, B, n = dh.shape
-    W, U, b, x, s0 = (np.zeros(a.shape, dh.dtype) for a in (*params, unrolled.x, unrolled.s[0]))
+    s0 = np.zeros((B, cell.parts * n), dh.dtype) if ds is None else ds
+    s0 = array("ds", s0, "B k*n", B=B, **{"k*n": cell.parts * n})
+    dtype = same_precision(ds=s0, run=dh)
+    W, U, b, x = (np.zeros(a.shape, dtype) for a in (*params, unrolled.x))
     length = max(1, BLOCK // (B * len(W)))
     for start in reversed(range(0, T, length)):
         steps = slice(start, min(start + length, T))
         table = unrolled.partials(steps)
-        adjoint = np.zeros((len(table.p) + 1, B, cell.parts, n), dh.dtype)
+        adjoint = np.zeros((len(table.p) + 1, B, cell.parts, n), dtype)
         adjoint[1:, :, 0] = dh[steps]
         adjoint[-1] += s0.reshape(adjoint[-1].shape)
-        columns = np.empty(table.p[:, :, 0].shape, dh.dtype)
+        columns = np.empty(table.p[:, :, 0].shape, dtype)
         for t in reversed(range(len(columns))):
             _to_columns(table.p[t], adjoint[t + 1], columns[t])
             _to_state(unrolled, columns[t], adjoint[t])
