@@ -28,7 +28,7 @@ pdf: book
 site-test: book
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
 	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/site
+	$(BIN)/python -m pytest -n 2 tests/site
 
 # Lighthouse, median of five, for the figures of a release.
 audit: book

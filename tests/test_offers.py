@@ -39,6 +39,18 @@ def test_launch_buttons_lead_to_the_right_notebook(monkeypatch):
     ]
 
 
+@pytest.mark.parametrize("base", ["", "https://owner.example.org/book/"])
+def test_every_page_says_how_to_cite_it(base):
+    config = SimpleNamespace(html_baseurl=base, copyright="2026")
+    context = {"body": "<h1>1. A title</h1>", "title": "<em>A</em> title"}
+    app = SimpleNamespace(confdir=ROOT, config=config)
+    offers.cite(app, "book/matrices", "page.html", context, object())
+    assert context["body"].startswith("<h1>1. A title</h1>")
+    assert "@misc{matrices,\n  title   = {The Product Rule in RNNs}," in context["body"]
+    assert "<cite>A title</cite>" in context["body"]
+    assert ("{https://owner.example.org/book/book/matrices.html}" in context["body"]) == bool(base)
+
+
 def test_no_repository_no_buttons(monkeypatch):
     monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
     context = {"ipynb_source": "book/matrices.ipynb", "header_buttons": []}

@@ -5,7 +5,9 @@ Addresses come from the environment, as CI sets it, so that a fork's book points
 book builds all the same, and leaves out what needs an address.
 """
 
+import html
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from urllib.parse import urlsplit
 
 import jupytext
 import nbformat
+import yaml
 from sphinx.application import Sphinx
 
 # The branch on which the workflow puts the notebooks as .ipynb, since Colab reads no Markdown.
@@ -24,6 +27,20 @@ MISSING = """
 <h1>No such page</h1>
 <p>There is nothing at this address. The contents stand at the left, and the search finds words in
 all chapters.</p>
+"""
+
+CITE = """
+<details class="cite"><summary>Cite this page</summary>
+<p>{author}. <cite>{chapter}</cite>, in: {title}, version {version}, {year}.{address}</p>
+<pre tabindex="0">
+@misc{{{key},
+  title   = {{{title}}},
+  author  = {{{{{author}}}}},
+  note    = {{Chapter: {chapter}}},
+  version = {{{version}}},
+  year    = {{{year}}}{url}
+}}</pre>
+</details>
 """
 
 
@@ -73,6 +90,25 @@ def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], t
         context["ipynb_source"] = f"{page}.ipynb"
 
 
+def cite(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Below each page, folded: how to cite it, from CITATION.cff."""
+    record = Path(app.confdir) / "CITATION.cff"
+    if tree is None or not record.is_file():
+        return
+    cff = yaml.safe_load(record.read_text(encoding="utf-8"))
+    url = f"{app.config.html_baseurl}{page}.html" if app.config.html_baseurl else ""
+    context["body"] += CITE.format(
+        author=html.escape(cff["authors"][0]["name"]),
+        chapter=re.sub("<[^>]+>", "", context["title"]),
+        title=html.escape(cff["title"]),
+        version=cff["version"],
+        year=app.config.copyright,
+        key=page.rpartition("/")[2],
+        address=f' <a href="{url}">{url}</a>' if url else "",
+        url=f",\n  url     = {{{url}}}" if url else "",
+    )
+
+
 def launch(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """Buttons that open the page as a notebook, with the package installed, on free services."""
     repository = os.environ.get("GITHUB_REPOSITORY")
@@ -115,6 +151,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension("notfound.extension")
     app.connect("config-inited", addresses, priority=100)
     app.connect("html-page-context", take_along, priority=500)
+    app.connect("html-page-context", cite, priority=500)
     app.connect("html-page-context", launch, priority=502)
     return {"parallel_read_safe": True}
 

@@ -1,6 +1,7 @@
 """The built site, served on this machine, and the one browser that looks at it."""
 
 import gzip
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome"]
@@ -65,9 +67,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         "chapter": [page for page in pages if 'class="katex' in (site / page).read_text()],
     }
     for name in chosen.keys() & {*metafunc.fixturenames}:
-        # one process looks at a page, once
-        of_one = [pytest.param(page, marks=pytest.mark.xdist_group(page)) for page in chosen[name]]
-        metafunc.parametrize(name, of_one)
+        metafunc.parametrize(name, chosen[name])
+
+
+class PageByPage(LoadScopeScheduling):  # type: ignore[misc]
+    """One process has all tests of a page, so that it makes each visit once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        page = re.search(r"[^\[]+\.html", nodeid)
+        return page[0] if page else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return PageByPage(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -61,9 +61,8 @@ def test_links_and_fragments_resolve(site: Path, page: str) -> None:
                 broken.append(f"<{tag}> loads {link}")
             continue
         file = site / page if not url.path else (site / page).parent / unquote(url.path)
-        if (
-            page == "404.html"
-        ):  # which a server shows at any address, so its links start at the root
+        # a server shows this page at any address, so its links start at the root
+        if page == "404.html" and url.path:
             file = site / unquote(url.path).lstrip("/")
         file = file.resolve()
         if not file.is_relative_to(site) or not file.is_file():

@@ -179,7 +179,7 @@ function describe({ complex, sizes, radius, lengths, g, D, lag }) {
   }
   const slopes = D.slice(1).flat();
   return `${said}. ${g ? `The slopes in $D_1$ to $D_{${LAGS}}$ lie between ${show(Math.min(...slopes))} and ${
-    show(Math.max(...slopes))}.` : "Without inputs every $D_t$ is the unit matrix."} At lag ${lag} the length is ${
+    show(Math.max(...slopes))}.` : "Without inputs every $D_t$ is the identity matrix."} At lag ${lag} the length is ${
     show(lengths[lag])}, at lag ${LAGS} it is ${show(lengths[LAGS])}.`;
 }
 
