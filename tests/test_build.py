@@ -213,6 +213,19 @@ def test_an_edit_in_src_executes_the_chapters_again(book):
     assert "[3.5 3.5]" in page(book, "chapter.html").text
 
 
+def test_new_measurements_execute_the_chapters_again(book):
+    results = book / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    (results / "growth.json").write_text("1")
+    read = 'print(open("../benchmarks/results/growth.json").read()); print('
+    edit(book / "book" / "chapter.md", "print(", read)
+    assert build(book).returncode == 0
+    (results / "growth.json").write_text("2468")
+    result = build(book)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2468" in page(book, "chapter.html").text
+
+
 def test_two_builds_from_nothing_are_byte_identical(book):
     result = build(book, tool="booktools.reproducible")
     assert result.returncode == 0, result.stdout + result.stderr

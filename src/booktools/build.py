@@ -24,7 +24,7 @@ from nbformat import NotebookNode
 from sphinx.util.console import nocolor
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-from .cache import digest, execution_cache, files
+from .cache import MEASURED, digest, execution_cache, files
 
 FORMAT = {"name": "myst_nb_md", "type": "plugin"}
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -87,7 +87,8 @@ def main() -> int:
     start = time.perf_counter()
     stamp = root / "_build" / "built"
     settings = [path for path in root.glob("[!.]*") if path.is_file()]
-    state = digest(root, [*files(root / "book", root / "src"), *settings])
+    sources = files(root / "book", root / "src", root / MEASURED)
+    state = digest(root, [*sources, *settings])
     if stamp.is_file() and stamp.read_text() == state:
         print("Nothing has changed since the last build.")
     else:

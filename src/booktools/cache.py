@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+MEASURED = Path("benchmarks", "results")  # what chapters read and no build can repeat
+
 
 def digest(root: Path, paths: Iterable[Path]) -> str:
     """A hash of these files, their names below ``root``, and the version of Python."""
@@ -31,10 +33,10 @@ def files(*folders: Path) -> list[Path]:
 def execution_cache(root: Path) -> Path:
     """The cache of executed notebooks that holds for the present code; older ones are removed.
 
-    A notebook's own text is the cache's key already. What it imports and the locked stack are not,
-    so they name the folder.
+    A notebook's own text is the cache's key already. What it imports, what it reads and the locked
+    stack are not, so they name the folder.
     """
-    name = digest(root, [*files(root / "src"), root / "constraints.txt"])
+    name = digest(root, [*files(root / "src", root / MEASURED), root / "constraints.txt"])
     folder = root / "_build" / ".jupyter_cache" / name
     for other in folder.parent.glob("*"):
         if other != folder:
