@@ -24,6 +24,10 @@ def unroll(W, U, b, **others):
     return bptt.unroll(params=bptt.Params(W, U, b), **others)
 
 
+def checkpointed(W, U, b, **others):
+    return bptt.checkpointed(params=bptt.Params(W, U, b), **others)
+
+
 def of_run(function, **options):
     return function, {"unrolled": RUN, "dh": P.dh, **options}
 
@@ -37,7 +41,14 @@ POINT = np.linspace(-1, 1, 6).reshape(2, 3)
 GOOD = {
     "init": (bptt.init, {"cell": bptt.LSTM, "d": d, "n": n, "rng": None, "dtype": np.float64}),
     "unroll": (unroll, {"cell": P.cell, **P.params._asdict(), "x": P.x, "s0": P.s0}),
-    "backward": of_run(bptt.backward),
+    "backward": of_run(bptt.backward, ds=P.s0),
+    "checkpointed": (
+        checkpointed,
+        {
+            **{"cell": P.cell, **P.params._asdict(), "x": P.x, "s0": P.s0},
+            **{"dh": lambda steps, h: h, "checkpoints": 2, "segment": 2},
+        },
+    ),
     "rtrl": of_run(bptt.rtrl),
     "summands": of_run(bptt.summands, max_lag=2),
     "truncated": of_run(bptt.truncated, window=2),
@@ -93,7 +104,12 @@ def test_every_public_function_is_here():
 # Arrays: dtype, NaN, infinity, rows of different length
 
 ARRAYS = [
-    *[("unroll", argument, FLOATS) for argument in ("W", "U", "b", "x", "s0")],
+    *[
+        (name, argument, FLOATS)
+        for name in ("unroll", "checkpointed")
+        for argument in ("W", "U", "b", "x", "s0")
+    ],
+    ("backward", "ds", FLOATS),
     *[(name, "dh", FLOATS) for name in ("backward", "rtrl", "summands", "truncated")],
     *[("softmax", "z", FLOATS), ("cross_entropy", "z", FLOATS)],
     *[("mean_squared_error", "y", FLOATS), ("mean_squared_error", "target", FLOATS)],
@@ -121,7 +137,7 @@ def test_arrays_that_are_none_at_all(name, argument, needs):
     for value in ("text", {}, object()):
         got = f"dtype {np.asarray(value).dtype}"
         exactly(name, argument, value, TypeError, got, needs)
-    if argument != "s0":  # None is its default
+    if argument not in ("s0", "ds"):  # None is their default
         exactly(name, argument, None, TypeError, "dtype object", needs)
 
 
@@ -177,6 +193,12 @@ SHAPES = [
     ("unroll", "s0", P.s0[None], "(1, 3, 8)", "(B=3, k*n=8)"),
     ("unroll", "s0", P.s0[:2], "(2, 8)", "(B=3, k*n=8)"),
     ("unroll", "s0", P.s0[:, :n], "(3, 4)", "(B=3, k*n=8)"),
+    ("backward", "ds", P.s0[0], "(8,)", "(B=3, k*n=8)"),
+    ("backward", "ds", P.s0[None], "(1, 3, 8)", "(B=3, k*n=8)"),
+    ("backward", "ds", P.s0[:1], "(1, 8)", "(B=3, k*n=8)"),
+    ("backward", "ds", P.s0[:, :n], "(3, 4)", "(B=3, k*n=8)"),
+    ("checkpointed", "x", P.x[..., :1], "(5, 3, 1)", "(T, B, d=2)"),
+    ("checkpointed", "x", P.x[:0], "(0, 3, 2)", "at least one entry on each axis"),
     *[
         (name, "dh", value, shape, "(T=5, B=3, n=4)")
         for name in ("backward", "rtrl", "summands", "truncated")
@@ -252,6 +274,7 @@ PRECISIONS = [
         (name, "dh", "dh float32, run float64")
         for name in ("backward", "rtrl", "summands", "truncated")
     ],
+    ("backward", "ds", "ds float32, run float64"),
     ("mean_squared_error", "y", "y float32, target float64"),
     ("mean_squared_error", "target", "y float64, target float32"),
 ]
@@ -286,6 +309,11 @@ def test_float32_does_not_meet_complex128():
         ("init", "rng", 5, "int", "Generator"),
         ("init", "rng", np.random, "module", "Generator"),
         ("unroll", "cell", None, "NoneType", "Cell"),
+        ("checkpointed", "cell", None, "NoneType", "Cell"),
+        *[
+            ("checkpointed", "dh", value, got, "Callable")
+            for value, got in ((P.dh, "ndarray"), (None, "NoneType"))
+        ],
         ("check", "rng", None, "NoneType", "Generator"),
         *[
             (name, "unrolled", value, got, "Unrolled")
@@ -321,6 +349,10 @@ INTEGERS = [
     ("init", "n", 0, "1 to inf"),
     ("summands", "max_lag", -1, "0 to 4"),
     ("summands", "max_lag", T, "0 to 4"),
+    ("checkpointed", "checkpoints", 0, "1 to inf"),
+    ("checkpointed", "checkpoints", -1, "1 to inf"),
+    ("checkpointed", "segment", 0, "1 to inf"),
+    ("checkpointed", "segment", -2, "1 to inf"),
     ("truncated", "window", 0, "1 to inf"),
     ("truncated", "window", -3, "1 to inf"),
 ]

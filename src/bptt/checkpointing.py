@@ -1,0 +1,110 @@
+r"""Backpropagation through time in bounded memory: keep a few states, and run again between them.
+
+The forward run makes the states first to last, the backward sweep needs them last to first. What is
+not kept until then has to be made again.
+"""
+
+from collections.abc import Callable
+from itertools import count
+from math import comb
+
+import numpy as np
+
+from ._arguments import Array, array, instance, number
+from .cells import Cell
+from .recurrence import Gradients, Params, backward, run_arguments, unroll
+
+LossDerivative = Callable[[slice, Array], Array]
+DTYPES = {"float32": "f", "float64": "d", "complex128": "dc"}  # of what dh returns, by the run's
+
+
+def checkpointed(
+    cell: Cell,
+    params: Params,
+    x: Array,
+    dh: LossDerivative,
+    s0: Array | None = None,
+    *,
+    checkpoints: int,
+    segment: int | None = None,
+) -> Gradients:
+    r"""The gradients of :func:`backward`, with few states in memory and some steps run again.
+
+    The steps are cut into segments, of which the first may be shorter. At most ``checkpoints``
+    states are kept at once, and beside them the run of one segment. The last segment is run from
+    the nearest kept state and swept backward, then the one before it, and so on. Which states are
+    kept follows the binomial schedule: with s checkpoints and :math:`\binom{s + r}{s}` segments or
+    fewer, no segment is run more than r + 1 times, and all together as seldom as possible. The
+    gradients are those of :func:`backward` to rounding, since a matrix product over fewer steps may
+    add in another order. Source: Griewank and Walther (2000).
+
+    Args:
+        cell, params, x, s0: As for :func:`unroll`.
+        dh (function): ``dh(steps, h)`` returns the loss's derivative by the hidden states ``h``
+            (len, B, n) after the steps ``steps``, a slice of ``range(T)``, as an array like h, the
+            other states held fixed. It is called once for each segment, the last first, and cannot
+            write to h. For an array, give ``lambda steps, h: array[steps]``.
+        checkpoints (int): States kept at once, at least 1: the first state is one of them.
+        segment (int, optional): Steps in a segment, at least 1; 1 keeps the least in memory. If not
+            given, T / (checkpoints + 1) rounded up, so that one more forward run is enough.
+    Returns:
+        Gradients: By W, U, b, x and s0, in the precision of the run.
+    Raises:
+        TypeError, ValueError: If an argument, or what dh returns, does not fit.
+    """
+    params, x, s0, dtype = run_arguments(cell, params, x, s0)
+    instance("dh", dh, Callable)
+    checkpoints = number("checkpoints", checkpoints, 1)
+    T = len(x)
+    segment = number("segment", -(-T // (checkpoints + 1)) if segment is None else segment, 1)
+    cuts = [0, *reversed(range(T, 0, -segment))]
+
+    W, U, b, by_x = (np.zeros(a.shape, dtype) for a in (*params, x))
+    ds, kept = None, [(0, s0)]
+    for last in reversed(range(len(cuts) - 1)):
+        at, s = kept[-1]
+        while at < last:
+            ahead = _ahead(last + 1 - at, checkpoints + 1 - len(kept))
+            for k in range(at, at + ahead):
+                s = unroll(cell, params, x[cuts[k] : cuts[k + 1]], s).s[-1].copy()
+            at += ahead
+            if at < last:
+                kept.append((at, s))
+        if kept[-1][0] == last:
+            kept.pop()
+        steps = slice(cuts[last], cuts[last + 1])
+        part = _swept(cell, params, x, dh, s, steps, ds)
+        for total, added in zip((W, U, b), part, strict=False):
+            total += added
+        by_x[steps], ds = part.x, part.s0
+    return Gradients(W, U, b, by_x, ds)
+
+
+def _ahead(segments: int, places: int) -> int:
+    """How far to run from a kept state, given the places for states, its own among them.
+
+    With p places, and r the least repeats that can do, the schedule is optimal if it leaves
+    C(p + r - 2, p) to C(p + r - 1, p) segments behind, and C(p + r - 2, p - 1) to
+    C(p + r - 1, p - 1) ahead. This is the farthest such point.
+    """
+    r = next(r for r in count() if comb(places + r, places) >= segments)
+    return min(comb(places + r - 1, places), segments - comb(places + r - 2, places - 1))
+
+
+def _swept(
+    cell: Cell,
+    params: Params,
+    x: Array,
+    dh: LossDerivative,
+    s: Array,
+    steps: slice,
+    ds: Array | None,
+) -> Gradients:
+    """The gradients of one segment, run from s; its states live as long as this call."""
+    run = unroll(cell, params, x[steps], s)
+    h = run.h[1:]
+    h.setflags(write=False)
+    name = f"dh(slice({steps.start}, {steps.stop}), h)"
+    sizes = dict(zip(("steps", "B", "n"), h.shape, strict=True))
+    by_h = array(name, dh(steps, h), "steps B n", DTYPES[h.dtype.name], **sizes)
+    return backward(run, by_h, ds)
