@@ -87,21 +87,23 @@ document.addEventListener("copy", (event) => {
 
 // What is wider than its box scrolls by itself, with the arrow keys too.
 const wide = ".formula, .bd-article pre, .cell_output .output, .pst-scrollable-table-container";
-const reachable = () => {
-  for (const box of document.querySelectorAll(wide)) {
-    if (box.scrollWidth > box.clientWidth + 1) {
-      box.tabIndex = 0;
-      if (!box.hasAttribute("role")) {
-        box.setAttribute("role", "group");
-        box.setAttribute("aria-label", box.matches(".formula") ? "equation, scrolls sideways" : "scrolls sideways");
-      }
-    } else box.removeAttribute("tabindex");
-  }
+const reachable = (boxes) => {
+  const wider = boxes.map((box) => box.scrollWidth > box.clientWidth + 1); // all reads first
+  boxes.forEach((box, k) => {
+    if (!wider[k]) return box.removeAttribute("tabindex");
+    box.tabIndex = 0;
+    if (!box.hasAttribute("role")) {
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", box.matches(".formula") ? "equation, scrolls sideways" : "scrolls sideways");
+    }
+  });
 };
-// Boxes change when the window does or a fold opens, their contents when fonts arrive.
-const sizes = new ResizeObserver(reachable);
-for (const box of document.querySelectorAll(wide)) sizes.observe(box);
-document.fonts.addEventListener("loadingdone", reachable);
+// Boxes change when they come near the window, when it changes or a fold opens, their contents when fonts arrive.
+const boxes = [...document.querySelectorAll(wide)];
+const sizes = new ResizeObserver((changes) => reachable(changes.map((change) => change.target)));
+for (const box of boxes) sizes.observe(box);
+document.fonts.addEventListener("loadingdone", () =>
+  reachable(boxes.filter((box) => box.checkVisibility({ contentVisibilityAuto: true }))));
 
 // The theme's buttons, whose inline handlers the content security policy refuses.
 document.addEventListener("click", (event) => {
