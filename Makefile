@@ -46,7 +46,8 @@ mutants: .venv/installed
 	$(BIN)/mutmut results
 
 # Ten minutes, in an environment of its own, with PyTorch and JAX.
-bench: .venv-bench/installed
+bench: .venv/installed .venv-bench/installed
+	$(BIN)/python benchmarks/growth.py
 	PYTHONPATH=src .venv-bench/bin/python benchmarks/peers.py
 
 clean:
