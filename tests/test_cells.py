@@ -157,11 +157,11 @@ class LeakyCell(bptt.Cell):
 
     def step(self, before, p, q, s, kept):
         np.tanh(p + q, out=kept)
-        s[...] = before / 4 + 0.75 * kept
+        s[...] = before / 4 + 0.75 * kept[0]
 
     def partials(self, before, s, kept):
         self.asked.append(len(s))
-        by_p = 0.75 * (1 - kept * kept)
+        by_p = 0.75 * (1 - kept[..., 0, :, :] ** 2)
         return bptt.Partials(np.stack([by_p, np.full_like(by_p, 0.25)], axis=-2)[..., None, :, :])
 
 

@@ -50,7 +50,7 @@ class Identity(ElmanCell):
     """The cell without its nonlinearity."""
 
     def step(self, before, p, q, s, kept):
-        np.add(p, q, out=s)
+        np.add(p[0], q[0], out=s)
 
     def partials(self, before, s, kept):
         return Partials(np.ones_like(s)[..., None, None, :])
@@ -60,7 +60,7 @@ class ReLU(ElmanCell):
     """The positive part."""
 
     def step(self, before, p, q, s, kept):
-        np.maximum(p + q, 0, out=s)
+        np.maximum(p[0] + q[0], 0, out=s)
 
     def partials(self, before, s, kept):
         return Partials((s > 0).astype(s.dtype)[..., None, None, :])

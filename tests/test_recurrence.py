@@ -472,6 +472,20 @@ def test_backward_needs_less_memory_than_the_run_itself(name, monkeypatch):
     assert p.x.nbytes < peak < run.s.nbytes + run.kept.nbytes + run.x.nbytes
 
 
+@cells
+def test_a_run_and_its_gradients_need_at_most_twice_the_memory_that_they_keep(name, monkeypatch):
+    """For T = 1000, B = 32, n = 256, with B n and blocks a sixteenth as large."""
+    monkeypatch.setattr(recurrence, "BLOCK", recurrence.BLOCK // 16)
+    p = problem(name, T=1000, B=8, d=8, n=64)
+    tracemalloc.start()
+    run = p.run()
+    gradients = bptt.backward(run, p.dh)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    kept = sum(a.nbytes for a in (run.s, run.kept, *gradients))
+    assert kept < peak < 2 * kept
+
+
 # Precision and care for the inputs
 
 

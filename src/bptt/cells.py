@@ -31,7 +31,7 @@ class Cell(ABC):
 
     parts: int  #: k, how many parts the state has, 1 (h) or 2 (h and c)
     direct: bool  #: whether the last part of s_{t-1} acts beside the product with W
-    scale: tuple[float, ...]  #: a factor for each gate's rows of W, U, b, 0.5 if logistic
+    scale: tuple[float, ...]  #: a factor for each gate's rows of W, U, b, -1 if logistic
     #: arrays of the size of h that a step keeps for ``partials``; the first ``gates`` of them hold
     #: q_t when the step begins (if there are none, the place of s_t does)
     kept: int
@@ -48,25 +48,21 @@ class Cell(ABC):
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         r"""Write :math:`s_t` into ``s``, and into ``kept`` what :meth:`partials` needs.
 
-        Shapes: ``before`` and ``s`` ``(B, k n)``; ``p`` and ``q`` ``(B, gates n)``, rows scaled;
-        ``kept`` ``(B, kept n)``. ``p`` and ``q`` may be overwritten.
+        Shapes: ``before`` and ``s`` ``(B, k n)``; ``p`` and ``q`` ``(gates, B, n)``, scaled;
+        ``kept`` ``(kept, B, n)``. ``p`` and ``q`` may be overwritten.
         """
 
     @abstractmethod
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        """The derivatives of :meth:`step`, for arrays with any leading axes."""
+        """The derivatives of :meth:`step`, for arrays with any axes before B."""
 
 
-def _split(array: Array, parts: int) -> list[Array]:
-    """Views of the ``parts`` equal pieces of the last axis."""
-    n = array.shape[-1] // parts
-    return [array[..., k * n : (k + 1) * n] for k in range(parts)]
-
-
-def _logistic(half: Array) -> None:
-    """From tanh(a/2) to 1/(1 + exp(-a)), in place; ``scale`` has halved the rows of a."""
-    half *= 0.5
-    half += 0.5
+def _logistic(negative: Array) -> None:
+    """From -a to 1/(1 + exp(-a)), in place; ``scale`` has turned the sign of the rows of a."""
+    np.minimum(negative, 88, out=negative)  # the exponential stays finite, in float32 too
+    np.exp(negative, out=negative)
+    negative += 1
+    np.reciprocal(negative, out=negative)
 
 
 class ElmanCell(Cell):
@@ -75,7 +71,7 @@ class ElmanCell(Cell):
     parts, direct, scale, kept = 1, False, (1.0,), 0
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
-        np.add(p, q, out=s)
+        np.add(p[0], q[0], out=s)
         np.tanh(s, out=s)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
@@ -90,31 +86,34 @@ class LSTMCell(Cell):
     that of Gers, Schmidhuber and Cummins (2000).
     """
 
-    parts, direct, scale, kept = 2, True, (0.5, 0.5, 1.0, 0.5), 5
+    parts, direct, scale, kept = 2, True, (-1.0, -1.0, 1.0, -1.0), 5
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         np.add(p, q, out=q)
-        np.tanh(q, out=q)
-        i, f, g, o, tanh_c = _split(kept, 5)
+        i, f, g, o, tanh_c = kept
+        np.tanh(g, out=tanh_c)
+        _logistic(q)  # of all gates in one go; g, which is no such gate, waits in a free place
+        g[...] = tanh_c
         n = i.shape[-1]
-        _logistic(kept[..., : 2 * n])
-        _logistic(o)
-        h, c = _split(s, 2)
-        np.multiply(f, before[..., n:], out=c)
-        c += i * g
+        h, c = s[:, :n], s[:, n:]
+        np.multiply(f, before[:, n:], out=c)
+        np.multiply(i, g, out=h)
+        c += h
         np.tanh(c, out=tanh_c)
         np.multiply(o, tanh_c, out=h)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        i, f, g, o, tanh_c = _split(kept, 5)
+        i, f, g, o, tanh_c = np.moveaxis(kept, -3, 0)
         c_before = before[..., i.shape[-1] :]
         p = np.empty((*i.shape[:-1], 2, 5, i.shape[-1]), i.dtype)
         dh, dc = p[..., 0, :, :], p[..., 1, :, :]
-        by_gates = (g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g), 0, f)
-        for column, derivative in enumerate(by_gates):
-            dc[..., column, :] = derivative
+        np.multiply(g * i, 1 - i, out=dc[..., 0, :])
+        np.multiply(c_before * f, 1 - f, out=dc[..., 1, :])
+        np.multiply(i, 1 - g * g, out=dc[..., 2, :])
+        dc[..., 3, :] = 0
+        dc[..., 4, :] = f
         np.multiply((o * (1 - tanh_c * tanh_c))[..., None, :], dc, out=dh)
-        dh[..., 3, :] = tanh_c * o * (1 - o)
+        np.multiply(tanh_c * o, 1 - o, out=dh[..., 3, :])
         return Partials(p)
 
 
@@ -124,23 +123,23 @@ class GRUCell(Cell):
     :math:`h_t = (1 - z) \odot n + z \odot h_{t-1}` with :math:`n = \tanh(q_n + r \odot p_n)`.
     """
 
-    parts, direct, scale, kept = 1, True, (0.5, 0.5, 1.0), 4
+    parts, direct, scale, kept = 1, True, (-1.0, -1.0, 1.0), 4
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
-        r, z, new, p_new = _split(kept, 4)
-        r_and_z = kept[..., : 2 * r.shape[-1]]
-        r_and_z += p[..., : 2 * r.shape[-1]]
-        np.tanh(r_and_z, out=r_and_z)
+        r, z, new, p_new = kept
+        r_and_z = kept[:2]
+        r_and_z += p[:2]
         _logistic(r_and_z)
-        p_new[...] = p[..., 2 * r.shape[-1] :]
-        new += r * p_new
+        p_new[...] = p[2]
+        np.multiply(r, p_new, out=s)
+        new += s
         np.tanh(new, out=new)
         np.subtract(before, new, out=s)
         s *= z
         s += new
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        r, z, new, p_new = _split(kept, 4)
+        r, z, new, p_new = np.moveaxis(kept, -3, 0)
         by_new = (1 - z) * (1 - new * new)
         by_r = by_new * p_new * r * (1 - r)
         by_z = (before - new) * z * (1 - z)

@@ -40,7 +40,7 @@ class Gradients(NamedTuple):
 
 class Unrolled(NamedTuple):
     """A forward run: what :func:`unroll` was given, all states ``s`` (T + 1, B, k n), and what the
-    cell has ``kept`` (T, B, kept n) of each step for its partial derivatives.
+    cell has ``kept`` (T, kept, B, n) of each step for its partial derivatives.
     """
 
     cell: Cell
@@ -93,17 +93,20 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
         ValueError: If a shape does not fit the others, or an entry is NaN or infinite.
     """
     (W, U, b), x, s0, dtype = run_arguments(cell, params, x, s0)
-    (T, B, d), (rows, n) = x.shape, W.shape
-    s, kept = np.empty((T + 1, *s0.shape), dtype), np.empty((T, B, cell.kept * n), dtype)
+    (T, B, d), (gates, n) = x.shape, (cell.gates, W.shape[1])
+    s, kept = np.empty((T + 1, *s0.shape), dtype), np.empty((T, cell.kept, B, n), dtype)
     s[0] = s0
     scale = np.repeat(cell.scale, n)
-    q = kept[..., :rows] if cell.kept else s[1:]
-    np.matmul(x.reshape(T * B, d), (U.T * scale).astype(dtype), out=q.reshape(T * B, rows))
-    q += b * scale
-    Wt, p = (W.T * scale).astype(dtype), np.empty((B, rows), dtype)
-    for t in range(T):
-        np.matmul(s[t, :, :n], Wt, out=p)
-        cell.step(s[t], p, q[t], s[t + 1], kept[t])
+    Wt, Ut, bt = ((a.T * scale).astype(dtype) for a in (W, U, b))
+    q = kept[:, :gates] if cell.kept else s[1:, None]
+    for steps in _blocks(T, B * len(W)):
+        by_x = (x[steps].reshape(-1, d) @ Ut).reshape(-1, B, gates, n)
+        np.add(by_x.swapaxes(1, 2), bt.reshape(gates, 1, n), out=q[steps])
+    p = np.empty((B, gates * n), dtype)
+    p_gates = p.reshape(B, gates, n).swapaxes(0, 1)
+    for before, h, *step in zip(s[:-1], s[:-1, :, :n], q, s[1:], kept, strict=True):
+        np.matmul(h, Wt, out=p)
+        cell.step(before, p_gates, *step)
     return Unrolled(cell, Params(W, U, b), x, s, kept)
 
 
@@ -146,17 +149,16 @@ def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradient
     s0 = array("ds", s0, "B k*n", B=B, **{"k*n": cell.parts * n})
     dtype = same_precision(ds=s0, run=dh)
     W, U, b, x = (np.zeros(a.shape, dtype) for a in (*params, unrolled.x))
-    length = max(1, BLOCK // (B * len(W)))
-    for start in reversed(range(0, T, length)):
-        steps = slice(start, min(start + length, T))
+    for steps in reversed(_blocks(T, B * len(W))):
         table = unrolled.partials(steps)
         adjoint = np.zeros((len(table.p) + 1, B, cell.parts, n), dtype)
         adjoint[1:, :, 0] = dh[steps]
         adjoint[-1] += s0.reshape(adjoint[-1].shape)
         columns = np.empty(table.p[:, :, 0].shape, dtype)
-        for t in reversed(range(len(columns))):
-            _to_columns(table.p[t], adjoint[t + 1], columns[t])
-            _to_state(unrolled, columns[t], adjoint[t])
+        views = list(zip(table.p, adjoint[1:], columns, adjoint[:-1], strict=True))
+        for by_p, after, by_column, before in reversed(views):
+            _to_columns(by_p, after, by_column)
+            _to_state(unrolled, by_column, before)
         dp, dq = _to_products(unrolled, table, columns, adjoint[1:])
         for total, part in zip((W, U, b), _weights(unrolled, steps, dp, dq), strict=True):
             total += part
@@ -252,6 +254,12 @@ def jacobians(unrolled: Unrolled) -> Array:
         by_state[-1, :, -1] = np.eye(n)
     J: Array = np.einsum("tmkci,ciaj->tmkiaj", table, by_state)
     return J.reshape(T, B, k * n, k * n)
+
+
+def _blocks(T: int, size: int) -> list[slice]:
+    """All steps, in blocks of at most BLOCK numbers if each has ``size``; one step is the least."""
+    length = max(1, BLOCK // size)
+    return [slice(start, min(start + length, T)) for start in range(0, T, length)]
 
 
 def _loss_derivative(unrolled: Unrolled, dh: Array) -> Array:
