@@ -280,9 +280,10 @@ def _to_columns(table: Array, adjoint: Array, out: Array) -> None:
 def _to_state(unrolled: Unrolled, columns: Array, out: Array) -> None:
     """From the columns of a step to the adjoint of s_{t-1}, added to ``out``: W^T and direct."""
     W, gates = unrolled.params.W, unrolled.cell.gates
-    out[..., 0, :] += columns[..., :gates, :].reshape(*columns.shape[:-2], len(W)) @ W
+    h, last = out[..., 0, :], out[..., -1, :]
+    h += columns[..., :gates, :].reshape(*columns.shape[:-2], len(W)) @ W
     if unrolled.cell.direct:
-        out[..., -1, :] += columns[..., gates, :]
+        last += columns[..., gates, :]
 
 
 def _to_products(unrolled: Unrolled, table: Partials, columns: Array, adjoint: Array) -> Any:
