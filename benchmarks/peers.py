@@ -9,8 +9,7 @@ takes. Before it is timed, each peer must give the gradients of ours.
 import os
 
 # One thread for all, said before they are loaded: OpenBLAS (NumPy), OpenMP and MKL (PyTorch), XLA.
-for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
+os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 os.environ.update(XLA_FLAGS="--xla_cpu_multi_thread_eigen=false", JAX_PLATFORMS="cpu")
 if hasattr(os, "sched_setaffinity"):  # and one core, on which no other thread can help
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -35,7 +34,7 @@ import bptt
 RESULTS = Path(__file__).parent / "results" / "peers.json"
 SIZES = [(100, 1, 100, 50), (50, 32, 64, 32), (100, 64, 256, 64), (200, 16, 512, 128)]
 SIZES += [(1000, 8, 128, 32)]
-SECONDS, ROUNDS = 8, (5, 101)  # for each row: how long to go on, and how often at least and at most
+SECONDS, ROUNDS = 8, (3, 101)  # for each row: how long to go on, and how often at least and at most
 
 Call = Callable[[], Any]
 
