@@ -24,11 +24,12 @@ check: .venv/installed
 pdf: book
 	$(BIN)/python -m booktools.pdf
 
-# In a real browser; needs Chromium and Java, which pip and npm do not bring.
+# In a real browser; needs Chromium and Java, which pip and npm do not bring. All of it takes ten
+# minutes and more; SITE_TESTS="-k ..." chooses.
 site-test: book
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
 	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
-	$(BIN)/python -m pytest -n 2 tests/site
+	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
 
 # Lighthouse, median of five, for the figures of a release.
 audit: book

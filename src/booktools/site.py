@@ -46,6 +46,7 @@ CORRECTIONS = {
     r"<th([^>]*)>\s*(?:<p></p>)?\s*</th>": r"<td\1></td>",  # an empty cell is no heading
     r' role="doc-biblioentry"': ' role="listitem"',  # which its list asks for
     r"<title>(.*?) &#8212; \1</title>": r"<title>\1</title>",  # of the front page
+    r' columnspacing=""': "",  # KaTeX, of a table with one column
     # In the colour of all code: elements in thousands that a page is quicker without.
     r'<span class="(?:n|nn|p|w)">([^<]*)</span>|(<pre>)<span></span>': r"\1\2",
 }
