@@ -67,7 +67,8 @@ if (!pages.length) {
   pages = found.toSorted((a, b) => a[0] - b[0]).slice(0, 3).map(([, page]) => page);
 }
 const failed = new Map();
-const rows = [["page", "on", ...CATEGORIES, ...Object.values(METRICS)]];
+const print = (row) => console.log(`| ${row.join(" | ")} |`); // as it comes: each takes minutes
+print(["page", "on", ...CATEGORIES, ...Object.values(METRICS)]);
 for (const page of pages) {
   for (const desk of [false, true]) {
     const reports = [];
@@ -77,7 +78,7 @@ for (const page of pages) {
       const value = median(reports.map(({ audits }) => audits[name].numericValue));
       return value < 1 ? value.toFixed(3) : value.toFixed(0);
     });
-    rows.push([page, desk ? "desk" : "phone", ...scores, ...times]);
+    print([page, desk ? "desk" : "phone", ...scores, ...times]);
     for (const category of CATEGORIES)
       for (const { id, weight } of reports[0].categories[category].auditRefs) {
         const { score, title, details } = reports[0].audits[id];
@@ -86,6 +87,5 @@ for (const page of pages) {
       }
   }
 }
-for (const row of rows) console.log(`| ${row.join(" | ")} |`);
 for (const [title, place] of failed) console.log(`${title}\n  ${place.slice(0, 600)}`);
 server.close();
