@@ -46,9 +46,10 @@ mutants: .venv/installed
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
-# Ten minutes, in an environment of its own, with PyTorch and JAX.
+# Long, and best left alone; PyTorch and JAX have an environment of their own.
 bench: .venv/installed .venv-bench/installed
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/memory.py
 	PYTHONPATH=src .venv-bench/bin/python benchmarks/peers.py
 
 clean:

@@ -14,11 +14,11 @@ import json
 import platform
 import statistics
 import time
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from measuring import peak, processor
 
 import bptt
 
@@ -76,23 +76,6 @@ def seconds(call: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def peak(call: Callable[[], object]) -> int:
-    """The most memory that the call takes at any time beyond what there was, in bytes."""
-    tracemalloc.start()
-    call()
-    found = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return found
-
-
-def processor() -> str:
-    """The processor's own name, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def main() -> None:
     rows = []
     for way, axes in CASES.items():
@@ -108,7 +91,7 @@ def main() -> None:
                 WAYS[way](run, dh)
 
             if repeat == 0:
-                row["bytes"] = peak(call)  # and the first round warms up
+                row["bytes"], _ = peak(call)  # and the first round warms up
             elif repeat % 2 or own[0] < SLOW:
                 # a call that is over soon is repeated, since its time has more noise
                 own.append(min(seconds(call) for _ in range(5 if row["bytes"] < 1e7 else 1)))

@@ -17,34 +17,23 @@ import platform
 import statistics
 import sys
 import time
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from measuring import peak, processor
 
 import bptt
 
 RESULT = Path(__file__).parent / "results" / "memory.json"
 T, n, d = 100_000, 64, 8  # of the long runs
-LENGTHS = {bptt.ELMAN: T, bptt.LSTM: T // 5, bptt.GRU: T // 5}
 REPEATS = 3
 WINDOW, UPDATES = 1000, 12  # of the training
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def peak(function: Callable[[], bptt.Gradients]) -> int:
+def beyond(function: Callable[[], bptt.Gradients]) -> int:
     """Bytes allocated at once beyond what there is before, and beyond the gradients returned."""
-    tracemalloc.start()
-    gradients = function()
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    most, gradients = peak(function)
     return most - sum(a.nbytes for a in gradients if a is not None)
 
 
@@ -80,7 +69,7 @@ def against_the_whole(cell: bptt.Cell, steps: int) -> dict:
         "cell": repr(cell),
         "T": steps,
         "checkpoints": checkpoints,
-        "bytes": {"whole": peak(whole), "checkpointed": peak(in_segments)},
+        "bytes": {"whole": beyond(whole), "checkpointed": beyond(in_segments)},
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "time ratio": round(seconds["checkpointed"] / seconds["whole"], 3),
         "largest difference": max(differences),
@@ -94,7 +83,7 @@ def trade_off(steps: int = 8_000) -> dict:
 
     def bytes_of(checkpoints: int, segment: int | None, T: int = steps) -> int:
         options = {"checkpoints": checkpoints, "segment": segment}
-        return peak(
+        return beyond(
             lambda: bptt.checkpointed(cell, params, x[:T], lambda t, h: dh[:T][t], **options)
         )
 
@@ -103,7 +92,7 @@ def trade_off(steps: int = 8_000) -> dict:
     return {
         "steps": steps,
         "two steps": bytes_of(1, None, 2),  # what does not grow: gradients and the like
-        "whole": peak(lambda: bptt.backward(bptt.unroll(cell, params, x), dh)),
+        "whole": beyond(lambda: bptt.backward(bptt.unroll(cell, params, x), dh)),
         "checkpointed": [[k, segment, bytes_of(k, segment)] for k, segment in choices],
     }
 
@@ -155,7 +144,7 @@ def training() -> dict:
             size = np.sqrt(second[i] / (1 - 0.999**k)) + 1e-8
             values[i] = values[i] - rates[i] * first[i] / (1 - 0.9**k) / size
         print(f"update {k:2}: loss {losses[-1]:.4f}", file=sys.stderr)
-    memory = peak(gradients)  # and the loss after the last update
+    memory = beyond(gradients)  # and the loss after the last update
 
     # the same gradient, if nothing passes from one piece of a hundred steps to the one before
     run, exact = bptt.unroll(bptt.ELMAN, bptt.Params(*values[:3]), x), gradients().W
@@ -182,7 +171,7 @@ def main() -> None:
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
         "n": n,
         "d": d,
-        "runs": [against_the_whole(cell, steps) for cell, steps in LENGTHS.items()],
+        "runs": [against_the_whole(cell, T) for cell in (bptt.ELMAN, bptt.LSTM, bptt.GRU)],
         "trade-off": trade_off(),
         "training": training(),
     }

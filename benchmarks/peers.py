@@ -28,6 +28,7 @@ import jax
 import numpy as np
 import torch
 from jax import numpy as jnp
+from measuring import processor
 
 import bptt
 
@@ -155,14 +156,10 @@ def row(cell: bptt.Cell, dtype: Any, T: int, B: int, n: int, d: int) -> dict[str
 
 def machine() -> dict[str, Any]:
     """What the times depend on, and nothing that names the machine."""
-    model = platform.processor()
-    if (cpuinfo := Path("/proc/cpuinfo")).exists():
-        fields = (line.partition(":") for line in cpuinfo.read_text().splitlines())
-        model = next((v.strip() for key, _, v in fields if key.startswith("model name")), model)
     system = platform.system()
     if system == "Linux":
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
-    return {"cpu": model, "cores": os.cpu_count(), "os": system}
+    return {"cpu": processor(), "cores": os.cpu_count(), "os": system}
 
 
 def main() -> None:
