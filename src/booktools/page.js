@@ -98,12 +98,11 @@ const reachable = (boxes) => {
     }
   });
 };
-// Boxes change when they come near the window, when it changes or a fold opens, their contents when fonts arrive.
+// Boxes change when the window does or a fold opens, their contents when fonts arrive.
 const boxes = [...document.querySelectorAll(wide)];
 const sizes = new ResizeObserver((changes) => reachable(changes.map((change) => change.target)));
 for (const box of boxes) sizes.observe(box);
-document.fonts.addEventListener("loadingdone", () =>
-  reachable(boxes.filter((box) => box.checkVisibility({ contentVisibilityAuto: true }))));
+document.fonts.addEventListener("loadingdone", () => reachable(boxes));
 
 // The theme's buttons, whose inline handlers the content security policy refuses.
 document.addEventListener("click", (event) => {
