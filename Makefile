@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test lab check pdf site-test audit reproducible linkcheck mutants bench clean
+.PHONY: book test lab check pdf site-test audit reproducible linkcheck mutants bench experiments clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -51,6 +51,10 @@ bench: .venv/installed .venv-bench/installed
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/memory.py
 	PYTHONPATH=src .venv-bench/bin/python benchmarks/peers.py
+
+# The trainings of Part III, each row once for each state of the code; stopped and called again, it goes on.
+experiments: .venv/installed
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m experiments $(EXPERIMENTS)
 
 clean:
 	rm -rf .venv .venv-bench node_modules _build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
