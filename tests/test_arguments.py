@@ -13,9 +13,11 @@ import pytest
 
 import bptt
 
-T, B, d, n = 5, 3, 2, 4
+T, B, d, n, m = 5, 3, 2, 4, 3
 P = oracle.problem("LSTM", T, B, d, n)
 RUN = P.run()
+NETWORK = bptt.Network(*P.params, np.linspace(-1, 1, m * n).reshape(m, n), np.linspace(0, 1, m))
+BATCH = bptt.Batch(P.x, np.arange(T * B).reshape(T, B) % m, np.arange(T * B).reshape(T, B) % 4 > 0)
 FLOATS = "float32 or float64 or complex128"
 REALS = "float32 or float64"
 
@@ -30,6 +32,19 @@ def checkpointed(W, U, b, **others):
 
 def of_run(function, **options):
     return function, {"unrolled": RUN, "dh": P.dh, **options}
+
+
+def predict(cell, W, U, b, V, c, **others):
+    return bptt.predict(cell, bptt.Network(W, U, b, V, c), **others)
+
+
+def loss_and_gradients(cell, W, U, b, V, c, x, target, counts, **others):
+    network, batch = bptt.Network(W, U, b, V, c), bptt.Batch(x, target, counts)
+    return bptt.loss_and_gradients(cell, network, batch, **others)
+
+
+def fit(cell, W, U, b, V, c, **others):
+    return bptt.fit(cell, bptt.Network(W, U, b, V, c), **others)
 
 
 def square(x):
@@ -62,6 +77,34 @@ GOOD = {
     "check": (
         bptt.check,
         {"f": square, "x": POINT, "gradient": 2 * POINT, "rtol": 1e-6, "atol": 1e-6, "rng": None},
+    ),
+    "init_network": (
+        bptt.init_network,
+        {"cell": bptt.LSTM, "d": d, "n": n, "m": m, "rng": None, "dtype": np.float64},
+    ),
+    "predict": (predict, {"cell": P.cell, **NETWORK._asdict(), "x": P.x, "s0": P.s0}),
+    "loss_and_gradients": (
+        loss_and_gradients,
+        {
+            **{"cell": P.cell, **NETWORK._asdict(), **BATCH._asdict()},
+            **{"loss": bptt.cross_entropy, "s0": P.s0, "window": 2},
+        },
+    ),
+    "sgd": (bptt.sgd, {"rate": 0.1, "momentum": 0.9, "until": 10}),
+    "adam": (
+        bptt.adam,
+        {"rate": 0.1, "decay": 0.9, "decay_of_squares": 0.99, "epsilon": 1e-8, "until": 10},
+    ),
+    "clip_by_norm": (bptt.clip_by_norm, {"gradients": NETWORK, "limit": 0.1}),
+    "clip_by_value": (bptt.clip_by_value, {"gradients": NETWORK, "limit": 0.1}),
+    "fit": (
+        fit,
+        {
+            **{"cell": P.cell, **NETWORK._asdict(), "sample": [BATCH], "loss": bptt.cross_entropy},
+            **{"optimiser": bptt.sgd(0.1), "steps": 2, "rng": None, "clip": 1.0, "window": 3},
+            **{"criterion": None, "every": 1, "carry": False, "checkpoint": None},
+            **{"resume": False, "progress": False},
+        },
     ),
     "verified": (
         bptt.verified,

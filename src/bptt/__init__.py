@@ -18,3 +18,22 @@ from .recurrence import (
     truncated,
     unroll,
 )
+from .training import (
+    SGD,
+    Adam,
+    Batch,
+    Descent,
+    Fit,
+    History,
+    Moments,
+    Network,
+    Optimiser,
+    adam,
+    clip_by_norm,
+    clip_by_value,
+    fit,
+    init_network,
+    loss_and_gradients,
+    predict,
+    sgd,
+)
