@@ -5,19 +5,20 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from .runner import Experiment, run
+from .runner import Experiment, run, stored
+
+NO_EXPERIMENTS = ("__main__", "on_dask", "runner")
 
 
 def known() -> dict[str, Experiment]:
-    """Every experiment of every module of this package, by name."""
-    modules = [name for _, name, _ in iter_modules([str(Path(__file__).parent)])]
-    return {
-        value.name: value
-        for name in modules
-        if name not in ("__main__", "runner")
-        for value in vars(import_module(f"experiments.{name}")).values()
-        if isinstance(value, Experiment)
-    }
+    """Every experiment of every module of this package, by name; each name belongs to one."""
+    found: dict[str, Experiment] = {}
+    for _, module, _ in iter_modules([str(Path(__file__).parent)]):
+        if module not in NO_EXPERIMENTS:
+            for value in vars(import_module(f"experiments.{module}")).values():
+                if isinstance(value, Experiment) and found.setdefault(value.name, value) != value:
+                    raise ValueError(f"{module}: a second experiment of the name {value.name}")
+    return found
 
 
 def main() -> None:
@@ -30,10 +31,14 @@ def main() -> None:
     )
     chosen = parser.parse_args()
     if unknown := set(chosen.names) - set(experiments):
-        parser.error(
-            f"no experiment {', '.join(sorted(unknown))}; there are {', '.join(experiments)}"
-        )
-    run([experiments[name] for name in chosen.names or experiments], chosen.jobs)
+        there = ", ".join(experiments) or "none"
+        parser.error(f"no experiment {', '.join(sorted(unknown))}; there are {there}")
+    wanted = [experiments[name] for name in chosen.names or experiments]
+    run(wanted, chosen.jobs)
+    for experiment in wanted:
+        rows = stored(experiment)
+        minutes = sum(row.seconds for row in rows) / 60
+        print(f"{experiment.name}: {len(rows)} rows, {minutes:.1f} minutes of one core")
 
 
 if __name__ == "__main__":

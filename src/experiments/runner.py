@@ -1,25 +1,29 @@
 """Run experiments, store a row for each, and read them back only while they are true of the code.
 
 A row is stale when the code that made it has changed: the package's derivatives, tasks and
-training, or the experiment's own module. Comments and docstrings do not count.
+training, or the experiment's own module. Comments, docstrings and the list of settings and seeds
+do not count, so that rows can be added without making the others anew.
 """
 
 import ast
+import functools
 import hashlib
 import inspect
 import json
 import os
 import platform
 import time
+import tokenize
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from io import StringIO
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 import bptt
 
@@ -41,26 +45,24 @@ class NotRepeated(AssertionError):
 class Experiment(NamedTuple):
     """A function of a setting and a seed, and the settings and seeds to run it with.
 
-    ``train(seed=..., **setting)`` returns a dictionary of what it measured, which JSON can hold. By
-    convention ``first`` lists the first losses of a training, and ``solved`` says whether it met
-    the criterion; :func:`repeat` compares these two.
+    ``train(seed=..., **setting)`` returns a dictionary of what it measured, which JSON can hold.
+    ``first`` in it lists the first losses of a training, and ``solved`` says whether it met the
+    criterion (None if there is none); :func:`repeat` compares these two. ``data`` names files that
+    the training reads.
     """
 
     name: str
     train: Callable[..., dict[str, Any]]
     settings: Sequence[Setting]
     seeds: Sequence[int]
+    data: Sequence[Path] = ()
 
     @property
     def code(self) -> str:
-        """A hash of the code that rows of this experiment depend on."""
+        """A hash of what rows of this experiment depend on, as this process has met it first."""
         folder = Path(bptt.__file__).parent
-        paths = [folder / f"{name}.py" for name in MODULES]
-        paths.append(Path(inspect.getfile(self.train)))
-        total = hashlib.sha256()
-        for path in paths:
-            total.update(_without_words(path.read_text(encoding="utf-8")).encode())
-        return total.hexdigest()[:16]
+        modules = [folder / f"{name}.py" for name in MODULES]
+        return _digest((*modules, Path(inspect.getfile(self.train))), tuple(self.data))
 
     @property
     def file(self) -> Path:
@@ -83,21 +85,24 @@ def run(experiments: Sequence[Experiment], jobs: int = -1) -> None:
     """Run what has no fresh row yet, and store each row as soon as it is there.
 
     The work goes through joblib: to ``jobs`` processes of this machine (-1: one for each core), or
-    to whatever backend ``joblib.parallel_config`` has been given, such as a Dask cluster.
+    to whatever backend ``joblib.parallel_config`` has been given, such as a Dask cluster. What took
+    long the last time begins first, so that all processes end together.
     """
-    rows = {experiment.name: _fresh(experiment) for experiment in experiments}
-    waiting = [
-        (experiment, setting, seed)
-        for experiment in experiments
-        for setting, seed in product(experiment.settings, experiment.seeds)
-        if _find(rows[experiment.name], setting, seed) is None
-    ]
-    calls = (delayed(_row)(*job) for job in waiting)
-    done = Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+    rows, waiting = {}, []
+    for experiment in experiments:
+        before, code = _read(experiment), experiment.code
+        fresh = rows[experiment.name] = {key: r for key, r in before.items() if r.code == code}
+        for key, job in _asked(experiment).items():
+            if key not in fresh:
+                took = before[key].seconds if key in before else np.inf
+                waiting.append((took, experiment, *job, code))
+    waiting.sort(key=lambda job: -job[0])
+    calls = (delayed(_row)(*job) for _, *job in waiting)
+    done = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls)
+    by_name = {experiment.name: experiment for experiment in experiments}
     for name, row in tqdm(done, total=len(waiting), unit="run", smoothing=0):
-        rows[name].append(row)
-        (experiment,) = (e for e in experiments if e.name == name)
-        _write(experiment, rows[name])
+        rows[name][_key(row.setting, row.seed)] = row
+        _write(by_name[name], rows[name])
 
 
 def stored(experiment: Experiment) -> list[Row]:
@@ -105,16 +110,15 @@ def stored(experiment: Experiment) -> list[Row]:
 
     Raises StaleResults if one is missing or was made by other code than the present.
     """
-    rows = _fresh(experiment)
-    asked = list(product(experiment.settings, experiment.seeds))
-    found = [_find(rows, setting, seed) for setting, seed in asked]
-    if None in found:
-        old = " or are of older code" if experiment.file.exists() else ""
+    rows, asked, code = _read(experiment), _asked(experiment), experiment.code
+    missing = sum(key not in rows for key in asked)
+    stale = sum(key in rows and rows[key].code != code for key in asked)
+    if missing or stale:
         raise StaleResults(
-            f"{experiment.name}: {found.count(None)} of {len(asked)} rows are missing{old}; "
-            "run make experiments"
+            f"{experiment.name}: of {len(asked)} rows {missing} are missing and {stale} are of "
+            f"other code than the present; run make experiments EXPERIMENTS={experiment.name}"
         )
-    return [row for row in found if row]
+    return [rows[key] for key in asked]
 
 
 def repeat(experiment: Experiment, seed: int, **setting: Any) -> dict[str, Any]:
@@ -124,59 +128,105 @@ def repeat(experiment: Experiment, seed: int, **setting: Any) -> dict[str, Any]:
     same. Later losses may differ: libraries of linear algebra differ in the last bits from machine
     to machine, and training makes such differences grow.
     """
-    row = _find(stored(experiment), setting, seed)
-    if row is None:
+    rows = {_key(row.setting, row.seed): row for row in stored(experiment)}
+    if _key(setting, seed) not in rows:
         raise ValueError(f"{experiment.name}: no row for seed {seed} and {setting}")
-    again = _plain(experiment.train(seed=seed, **setting))
-    was = row.measured
-    if not np.allclose(again["first"], was["first"], rtol=1e-6, atol=0):
+    was = rows[_key(setting, seed)].measured
+    again = _measure(experiment, setting, seed)
+    first, first_was = np.array(again["first"], float), np.array(was["first"], float)
+    alike = first.shape == first_was.shape
+    if not alike or not np.allclose(first, first_was, rtol=1e-6, atol=0, equal_nan=True):
         raise NotRepeated(f"{experiment.name}: first losses {again['first']}, not {was['first']}")
     if again["solved"] != was["solved"]:
         raise NotRepeated(f"{experiment.name}: solved {again['solved']}, not {was['solved']}")
     return again
 
 
-def _row(experiment: Experiment, setting: Setting, seed: int) -> tuple[str, Row]:
+def _row(experiment: Experiment, setting: Setting, seed: int, code: str) -> tuple[str, Row]:
+    """One run, in whatever process; ``code`` is that of the process which asks for it."""
+    if experiment.code != code:
+        raise StaleResults(f"{experiment.name}: the code has changed since the run began")
     start = time.perf_counter()
-    measured = _plain(experiment.train(seed=seed, **setting))
+    measured = _measure(experiment, setting, seed)
     seconds = round(time.perf_counter() - start, 2)
     versions = {"python": platform.python_version(), "numpy": version("numpy")}
-    return experiment.name, Row(setting, seed, measured, seconds, experiment.code, versions)
+    return experiment.name, Row(setting, seed, measured, seconds, code, versions)
 
 
-def _plain(measured: dict[str, Any]) -> dict[str, Any]:
-    """As it reads back from the file: lists for arrays, Python's numbers for NumPy's."""
-    plain: dict[str, Any] = json.loads(json.dumps(measured, default=lambda a: a.tolist()))
-    return plain
+def _measure(experiment: Experiment, setting: Setting, seed: int) -> dict[str, Any]:
+    try:
+        measured: dict[str, Any] = _plain(experiment.train(seed=seed, **setting))
+        if missing := {"first", "solved"} - set(measured):
+            raise ValueError(f"train: got {list(measured)}, needs {' and '.join(sorted(missing))}")
+    except Exception as error:
+        error.add_note(f"in experiment {experiment.name}, seed {seed}, setting {setting}")
+        raise
+    return measured
 
 
-def _fresh(experiment: Experiment) -> list[Row]:
-    """The stored rows that the present code has made."""
-    if not experiment.file.exists():
-        return []
-    lines = experiment.file.read_text(encoding="utf-8").splitlines()
-    code = experiment.code
-    return [row for row in (Row(**json.loads(line)) for line in lines) if row.code == code]
+def _plain(value: Any) -> Any:
+    """As it reads back from the file: lists for arrays and tuples, Python's numbers for NumPy's."""
+    return json.loads(json.dumps(value, default=lambda array: array.tolist()))
 
 
-def _find(rows: Sequence[Row], setting: Setting, seed: int) -> Row | None:
-    return next((row for row in rows if row.setting == setting and row.seed == seed), None)
+def _key(setting: Setting, seed: int) -> str:
+    return json.dumps([_plain(setting), seed], sort_keys=True)
 
 
-def _write(experiment: Experiment, rows: Sequence[Row]) -> None:
+def _asked(experiment: Experiment) -> dict[str, tuple[Setting, int]]:
+    """The settings and seeds of an experiment, by their keys, in their order."""
+    pairs = product(experiment.settings, experiment.seeds)
+    return {_key(setting, seed): (_plain(setting), seed) for setting, seed in pairs}
+
+
+def _read(experiment: Experiment) -> dict[str, Row]:
+    """The stored rows by their keys, whatever code has made them; a broken line is none."""
+    rows: dict[str, Row] = {}
+    lines = experiment.file.read_text(encoding="utf-8") if experiment.file.exists() else ""
+    for line in lines.splitlines():
+        try:
+            row = Row(**json.loads(line))
+        except (TypeError, ValueError):
+            continue
+        rows[_key(row.setting, row.seed)] = row
+    return rows
+
+
+def _write(experiment: Experiment, rows: dict[str, Row]) -> None:
     """Replace the file in one step, so that a run that is killed leaves it whole."""
-    ordered = sorted(rows, key=lambda row: (json.dumps(row.setting, sort_keys=True), row.seed))
+    lines = [json.dumps(rows[k]._asdict(), sort_keys=True) for k in _asked(experiment) if k in rows]
     partial = experiment.file.with_suffix(".part")
-    text = "".join(json.dumps(row._asdict(), sort_keys=True) + "\n" for row in ordered)
-    partial.write_text(text, encoding="utf-8")
+    partial.parent.mkdir(exist_ok=True)
+    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     os.replace(partial, experiment.file)
 
 
+@functools.cache  # for a process computes with the code that it has loaded, not with a later edit
+def _digest(modules: tuple[Path, ...], data: tuple[Path, ...]) -> str:
+    total = hashlib.sha256()
+    for path in modules:
+        total.update(_without_words(path.read_text(encoding="utf-8")).encode())
+    for path in data:
+        total.update(path.read_bytes())
+    return total.hexdigest()[:16]
+
+
 def _without_words(source: str) -> str:
-    """The code as a tree, without comments and docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node) is not None:
-            node.body.pop(0)
-    return ast.dump(tree)
+    """The lines of code, without comments, docstrings and statements ``name = Experiment(...)``.
+
+    The text and not the syntax tree, which each version of Python prints in its own way.
+    """
+    lines, docstrings = source.splitlines(), set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Assign(value=ast.Call(func=ast.Name("Experiment")), end_lineno=int(end)):
+                lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef():
+                if ast.get_docstring(node) is not None:
+                    docstrings.add((node.body[0].lineno, node.body[0].col_offset))
+    # Backwards, so that what is taken out moves nothing that is still to be taken out.
+    for token in reversed(list(tokenize.generate_tokens(StringIO(source).readline))):
+        if token.type == tokenize.COMMENT or token.start in docstrings:
+            (first, start), (last, end) = token.start, token.end
+            lines[first - 1 : last] = [lines[first - 1][:start] + lines[last - 1][end:]]
+    return "\n".join(line.rstrip() for line in lines if line.strip())
