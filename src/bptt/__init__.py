@@ -19,8 +19,6 @@ from .recurrence import (
     unroll,
 )
 from .training import (
-    SGD,
-    Adam,
     Batch,
     Descent,
     Fit,

@@ -1,4 +1,4 @@
-r"""Training: descent along the gradients of a network, that is a recurrence with a read-out.
+r"""Training: steps down the gradient of a network, that is a recurrence with a read-out.
 
 Everything is a pure function of arrays, but for :func:`fit`, which repeats one update and can be
 killed and resumed without a trace.
@@ -7,9 +7,7 @@ killed and resumed without a trace.
 import json
 import os
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,12 +20,13 @@ from .recurrence import Params, backward, init, truncated, unroll
 
 Loss = Callable[[Array, Array], tuple[Any, Array]]
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
+FORMAT = "bptt.fit 1"  # the first thing a checkpoint says; count on if older ones cannot be read
 
 
 class Network(NamedTuple):
-    """The parameters W, U and b of a recurrence, and those of its read-out :math:`z = V h + c`.
+    """W, U and b of a recurrence, and V (m, n) and c (m,) of its read-out :math:`z = V h + c`.
 
-    W (gates n, n), U (gates n, d), b (gates n,), V (m, n), c (m,). Gradients have the same form.
+    W, U and b are those of :class:`Params`. Gradients have the same form.
     """
 
     W: Array
@@ -62,14 +61,11 @@ def init_network(
 ) -> Network:
     r"""A random network, uniform on :math:`[-1/\sqrt n, 1/\sqrt n]` like PyTorch's layers.
 
-    Args:
-        cell, d, n, rng, dtype: As for :func:`init`.
-        m (int): Number of outputs, at least 1.
+    Takes what :func:`init` takes, and the number of outputs m, at least 1.
     """
     m = number("m", m, 1)
     params, bound = init(cell, d, n, rng=rng, dtype=dtype), n**-0.5
-    read_out = (rng.uniform(-bound, bound, shape).astype(dtype) for shape in ((m, n), (m,)))
-    return Network(*params, *read_out)
+    return Network(*params, *(rng.uniform(-bound, bound, s).astype(dtype) for s in ((m, n), (m,))))
 
 
 def predict(cell: Cell, network: Network, x: Array, s0: Array | None = None) -> Array:
@@ -78,8 +74,7 @@ def predict(cell: Cell, network: Network, x: Array, s0: Array | None = None) -> 
     Raises TypeError or ValueError as :func:`unroll`; FloatingPointError if z is not finite.
     """
     V, c = _read_out(network)
-    h = unroll(cell, Params(*network[:3]), x, s0).h[1:]
-    return _finite("z", h @ V.T + c)
+    return _finite("z", unroll(cell, Params(*network[:3]), x, s0).h[1:] @ V.T + c)
 
 
 def loss_and_gradients(
@@ -98,17 +93,16 @@ def loss_and_gradients(
         network (Network): Its parameters.
         batch (Batch): Sequences in the precision of the network.
         loss (function): :func:`cross_entropy`, :func:`mean_squared_error` or another function of
-            the outputs (rows, m) and the targets (rows, ...) of all steps that count, which returns
+            the outputs (rows, m) and the targets (rows, …) of all steps that count, which returns
             the loss and its derivative by the outputs.
         s0 (array (B, k n), optional): The first state; zeros if not given.
-        window (int, optional): Steps that each loss reaches back, as for :func:`truncated`; all if
+        window (int, optional): Steps that each loss reaches back, as in :func:`truncated`; all if
             not given.
     Raises:
         TypeError, ValueError: If an argument does not fit.
         FloatingPointError: If the outputs or their gradients are too large for the precision.
     """
-    V, c = _read_out(network)
-    target, counts = _targets(batch)
+    (V, c), (target, counts) = _read_out(network), _targets(batch)
     instance("loss", loss, Callable)
     run = unroll(cell, Params(*network[:3]), batch.x, s0)
     h = run.h[1:]
@@ -119,25 +113,24 @@ def loss_and_gradients(
     dh = np.zeros(h.shape, dz.dtype)
     dh[counts] = _finite("dh", dz @ V)
     by = backward(run, dh) if window is None else truncated(run, dh, window)
-    gradients = Network(by.W, by.U, by.b, dz.T @ rows, dz.sum(axis=0))
-    return Descent(value, gradients, run.s[-1].copy())
+    return Descent(value, Network(*by[:3], dz.T @ rows, dz.sum(axis=0)), run.s[-1].copy())
 
 
 def clip_by_norm(gradients: Arrays, limit: float) -> Arrays:
     r"""The gradients, made shorter if the norm of all their entries together exceeds ``limit``.
 
-    The direction stays. Takes and returns a NamedTuple of arrays; fields that are None stay so.
-    Raises TypeError or ValueError unless ``limit`` is a number from 0 and the gradients are finite.
-    Source: Pascanu, Mikolov and Bengio (2013).
+    Takes a NamedTuple of arrays, finite, and a number from 0; returns one like it. A field that is
+    None stays so. Raises TypeError or ValueError for others. Source: Pascanu, Mikolov and Bengio
+    (2013).
     """
     limit = number("limit", limit, 0, kinds=REAL)
     return _shortened(gradients, _finite_norm(gradients), limit)
 
 
 def clip_by_value(gradients: Arrays, limit: float) -> Arrays:
-    """The gradients with each entry cut to the interval from -limit to limit.
+    """The gradients, each entry cut to the interval from -limit to limit.
 
-    The direction changes, and may even ascend. Arguments and errors as for :func:`clip_by_norm`.
+    So their direction changes, and may even ascend. As :func:`clip_by_norm` in all else.
     """
     limit = number("limit", limit, 0, kinds=REAL)
     _finite_norm(gradients)
@@ -145,74 +138,26 @@ def clip_by_value(gradients: Arrays, limit: float) -> Arrays:
 
 
 class Moments(NamedTuple):
-    """What an optimiser remembers: the updates made, and running sums like the network."""
+    """What an optimiser remembers: how many updates it made, and running sums, each a Network."""
 
     updates: int
     sums: tuple[Network, ...]
 
 
-class Optimiser(ABC):
-    """A rule of descent. It has no state of its own: :meth:`step` takes it and returns it."""
+class Optimiser(NamedTuple):
+    """A rule of descent, without a state of its own.
 
-    sums: int  #: how many running sums it keeps
+    ``step(network, gradients, moments)`` returns the network and the moments after one update;
+    ``sums`` is how many running sums it keeps. Checkpoints tell optimisers apart by ``name``.
+    """
+
+    name: str
+    sums: int
+    step: Callable[[Network, Network, Moments], tuple[Network, Moments]]
 
     def start(self, network: Network) -> Moments:
-        """The state before the first update: zeros."""
+        """The moments before the first update: zeros."""
         return Moments(0, (_map(np.zeros_like, network),) * self.sums)
-
-    @abstractmethod
-    def step(
-        self, network: Network, gradients: Network, moments: Moments
-    ) -> tuple[Network, Moments]:
-        """The network and the state after one update; what was given stays as it is."""
-
-
-@dataclass(frozen=True)
-class SGD(Optimiser):
-    """See :func:`sgd`."""
-
-    rate: float
-    momentum: float
-    until: int | None
-    sums = 1
-
-    def step(
-        self, network: Network, gradients: Network, moments: Moments
-    ) -> tuple[Network, Moments]:
-        rate, (velocity,) = _faded(self.rate, self.until, moments.updates), moments.sums
-        if self.momentum:
-            velocity = _map(lambda v, g: self.momentum * v + g, velocity, gradients)
-        else:
-            velocity = gradients
-        network = _map(lambda a, v: a - rate * v, network, velocity)
-        return network, Moments(moments.updates + 1, (velocity,))
-
-
-@dataclass(frozen=True)
-class Adam(Optimiser):
-    """See :func:`adam`."""
-
-    rate: float
-    decay: float
-    decay_of_squares: float
-    epsilon: float
-    until: int | None
-    sums = 2
-
-    def step(
-        self, network: Network, gradients: Network, moments: Moments
-    ) -> tuple[Network, Moments]:
-        t, (first, second) = moments.updates + 1, moments.sums
-        b1, b2 = self.decay, self.decay_of_squares
-        first = _map(lambda m, g: b1 * m + (1 - b1) * g, first, gradients)
-        second = _map(lambda v, g: b2 * v + (1 - b2) * (g * g), second, gradients)
-        rate = _faded(self.rate, self.until, moments.updates) / (1 - b1**t)
-        unbias, epsilon = (1 - b2**t) ** -0.5, self.epsilon
-
-        def updated(a: Array, m: Array, v: Array) -> Array:
-            return a - rate * m / (np.sqrt(v) * unbias + epsilon)
-
-        return _map(updated, network, first, second), Moments(t, (first, second))
 
 
 def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Optimiser:
@@ -220,12 +165,21 @@ def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Opti
 
     Args:
         rate (float): :math:`\eta`, from 0.
-        momentum (float): :math:`\mu`, from 0 to 1.
+        momentum (float): :math:`\mu`, from 0 to 1. Source: Polyak (1964).
         until (int, optional): The update by which the rate has fallen to 0, in a straight line.
             Raises TypeError or ValueError for others.
     """
-    rate, momentum = number("rate", rate, 0, kinds=REAL), number("momentum", momentum, 0, 1, REAL)
-    return SGD(float(rate), float(momentum), _until(until))
+    rate = float(number("rate", rate, 0, kinds=REAL))
+    momentum = float(number("momentum", momentum, 0, 1, REAL))
+    until = None if until is None else int(number("until", until, 1))
+
+    def step(network: Network, gradients: Network, moments: Moments) -> tuple[Network, Moments]:
+        now = _faded(rate, until, moments.updates)
+        velocity = _map(lambda v, g: momentum * v + g, moments.sums[0], gradients)
+        network = _map(lambda a, v: a - now * v, network, velocity)
+        return network, Moments(moments.updates + 1, (velocity,))
+
+    return Optimiser(f"sgd({rate}, {momentum}, until={until})", 1, step)
 
 
 def adam(
@@ -236,7 +190,7 @@ def adam(
     *,
     until: int | None = None,
 ) -> Optimiser:
-    r"""Adam: steps of about ``rate``, from running means of g and of g squared, without their bias.
+    r"""Adam: steps of about ``rate``, from unbiased running means of g and of its square.
 
     Args:
         rate, until: As for :func:`sgd`.
@@ -244,17 +198,31 @@ def adam(
         epsilon (float): Added to the root of the mean square, from 0. Source: Kingma and Ba (2015).
     """
     rate, epsilon = number("rate", rate, 0, kinds=REAL), number("epsilon", epsilon, 0, kinds=REAL)
-    decay = number("decay", decay, 0, 0.999999, REAL)
-    decay_of_squares = number("decay_of_squares", decay_of_squares, 0, 0.999999, REAL)
-    return Adam(float(rate), float(decay), float(decay_of_squares), float(epsilon), _until(until))
+    b1 = float(number("decay", decay, 0, 0.999999, REAL))
+    b2 = float(number("decay_of_squares", decay_of_squares, 0, 0.999999, REAL))
+    rate, epsilon = float(rate), float(epsilon)
+    until = None if until is None else int(number("until", until, 1))
+
+    def step(network: Network, gradients: Network, moments: Moments) -> tuple[Network, Moments]:
+        t = moments.updates + 1
+        first = _map(lambda m, g: b1 * m + (1 - b1) * g, moments.sums[0], gradients)
+        second = _map(lambda v, g: b2 * v + (1 - b2) * (g * g), moments.sums[1], gradients)
+        now = _faded(rate, until, moments.updates) / (1 - b1**t)
+        unbias = (1 - b2**t) ** -0.5
+
+        def updated(a: Array, m: Array, v: Array) -> Array:
+            return a - now * m / (np.sqrt(v) * unbias + epsilon)
+
+        return _map(updated, network, first, second), Moments(t, (first, second))
+
+    return Optimiser(f"adam({rate}, {b1}, {b2}, {epsilon}, until={until})", 2, step)
 
 
 class History(NamedTuple):
-    """What :func:`fit` saw: one loss and one norm of the gradients, before clipping, per update.
+    """The loss, and the norm of the gradients before clipping, of each update of :func:`fit`.
 
-    ``sequences`` were seen; ``solved`` says whether the criterion stopped it, ``diverged`` whether
-    the last update did not come to finite numbers; that one's loss and norm, perhaps infinite or
-    not a number, are the last.
+    ``sequences`` were seen. ``solved`` says that the criterion stopped it; ``diverged`` that the
+    last update did not come to finite numbers: its loss or norm may be infinite or not a number.
     """
 
     losses: Array
@@ -265,15 +233,14 @@ class History(NamedTuple):
 
     @property
     def updates(self) -> int:
-        """Updates made."""
+        """How many there were."""
         return len(self.losses)
 
     def plot(self, ax: Any) -> None:
-        """Draw the losses on matplotlib's axes, their running mean, and where it was solved."""
-        updates = np.arange(1, self.updates + 1)
+        """Draw the losses and their running mean on matplotlib's axes, and what stopped them."""
+        updates, width = np.arange(1, self.updates + 1), 1 + self.updates // 50
         ax.set(xlabel="update", ylabel="loss", yscale="log")
-        (line,) = ax.plot(updates, self.losses, linewidth=0.5, alpha=0.4)
-        width = max(1, self.updates // 50)
+        (line,) = ax.plot(updates, self.losses, linewidth=0.5, alpha=0.5)
         mean = np.convolve(self.losses, np.full(width, 1 / width), "valid")
         ax.plot(updates[width - 1 :], mean, color=line.get_color())
         if self.solved or self.diverged:
@@ -283,9 +250,7 @@ class History(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The trained network, its history, and what would go on from there: the last state (B, k n)
-    and what the optimiser remembers.
-    """
+    """What training came to: the network, the history, the last state (B, k n), the moments."""
 
     network: Network
     history: History
@@ -311,7 +276,7 @@ def fit(
     resume: bool = False,
     progress: bool = True,
 ) -> Fit:
-    r"""Train: draw a batch, go one step down its gradient, ``steps`` times or until solved.
+    r"""Take a batch, go one step down its gradient, and again: ``steps`` times, or until solved.
 
     A run that was killed and resumed equals, to the last bit, one that was not.
 
@@ -320,109 +285,107 @@ def fit(
         sample: ``sample(rng)`` draws a Batch; or a sequence of batches, taken in order over and
             over. Numbers are brought to the precision of the network.
         optimiser (Optimiser): :func:`sgd` or :func:`adam`.
-        steps (int): Updates to make, those of a resumed run included, at least 1.
-        rng (Generator): All randomness; resuming sets it to where it was.
+        steps (int): Updates to make, with those made before a run was resumed; at least 1.
+        rng (Generator): All randomness there is. Resuming sets it to where it was.
         clip (float, optional): The limit for :func:`clip_by_norm`.
-        criterion (function, optional): ``criterion(network)`` says whether it is solved; asked
-            after each ``every`` updates and at the end. Training stops if so.
+        criterion (function, optional): ``criterion(network)`` says whether training has succeeded
+            and ends; asked after each ``every`` updates and after the last.
+        every (int): At least 1.
         carry (bool): Each batch begins with the last state of the one before, as a number: nothing
             is differentiated through it. A sequence of batches begins with zeros each time over.
-        checkpoint (path, optional): A file to save to after each ``every`` updates and at the end.
-        resume (bool): Go on from the checkpoint if there is one.
-        progress (bool): Show a bar (needs tqdm) on the standard output.
+        checkpoint (path, optional): A file to save to after each ``every`` updates and the last.
+        resume (bool): Go on from the checkpoint, if it is there.
+        progress (bool): Show a bar on the standard output, with tqdm.
     Returns:
-        Fit: Also where training diverged: it stops at the first loss, gradient or parameter that is
-        not finite, says so in the history and returns the network of the update before.
+        Fit: Training that diverges ends, too: at the first loss, gradient or parameter that is not
+        finite, with the network of the update before, and the history says so.
     Raises:
-        TypeError, ValueError: If an argument does not fit, or the checkpoint is another's.
+        TypeError, ValueError: If an argument does not fit, or the checkpoint is of another training
+            or no checkpoint. It is read without pickle: no file can run code.
     """
     _read_out(network)
-    instance("sample", sample, Callable | Sequence)
+    draw: Any = sample if callable(sample) else None
+    if not draw and not (isinstance(sample, Sequence) and len(sample)):
+        raise TypeError(f"sample: got {sample!r}, needs a function or batches, one at least")
     instance("optimiser", optimiser, Optimiser)
     steps, every = number("steps", steps, 1), number("every", every, 1)
     instance("rng", rng, Generator)
     clip = None if clip is None else float(number("clip", clip, 0, kinds=REAL))
+    for name, given in (("carry", carry), ("resume", resume), ("progress", progress)):
+        instance(name, given, bool)
     if criterion is not None:
         instance("criterion", criterion, Callable)
-    cycle = None if callable(sample) else len(sample)
-    settings = {
+    path = None if checkpoint is None else _path(checkpoint)
+    cycle = 0 if draw else len(sample)  # type: ignore[arg-type]
+    training = {
         "format": FORMAT,
         "cell": repr(cell),
-        "sizes": [[*a.shape, str(a.dtype)] for a in network],
+        "network": [f"{a.dtype}{a.shape}" for a in network],
         "loss": getattr(loss, "__name__", ""),
-        "optimiser": repr(optimiser),
-        "rng": type(rng.bit_generator).__name__,
-        "batches": cycle,
-        **{"clip": clip, "window": window, "every": every, "carry": carry},
+        "optimiser": optimiser.name,
+        "generator": type(rng.bit_generator).__name__,
+        **{"batches": cycle, "clip": clip, "window": window, "every": every, "carry": carry},
     }
-    path = None if checkpoint is None else _path(checkpoint)
-    nothing, state = np.empty(0), np.empty((0, 0), network.W.dtype)
-    history, moments = History(nothing, nothing, 0, False, False), optimiser.start(network)
+    none, state = np.empty(0), np.empty((0, 0), network.W.dtype)
+    at = Fit(network, History(none, none, 0, False, False), state, optimiser.start(network))
     if path and resume and path.exists():
-        network, history, state, moments = _load(
-            path, settings, Fit(network, history, state, moments), rng
-        )
-    made, sequences, solved, diverged = history.updates, *history[2:]
-    losses, norms = np.full((2, max(steps, made)), np.nan)
-    losses[:made], norms[:made] = history[:2]
+        at = _load(path, training, at, rng)
+    network, (*made, sequences, solved, diverged), state, moments = at
+    start, stop = at.history.updates, max(steps, at.history.updates)
+    losses, norms = np.full((2, stop), np.nan)
+    losses[:start], norms[:start] = made
 
-    updates = _counted(made, made if solved or diverged else steps, progress)
+    updates = _counted(start, start if solved or diverged else stop, progress)
     for step in updates:
-        batch = sample(rng) if callable(sample) else sample[step % len(sample)]
-        instance("sample", batch, Batch)
-        batch = _in_precision(batch, network.W.dtype)
-        s0 = state if carry and step % (cycle or steps) else None
+        batch = _in_precision(draw(rng) if draw else sample[step % cycle], network.W.dtype)  # type: ignore[index]
+        s0 = state if carry and step % (cycle or stop) else None
+        sequences += batch.x.shape[1]
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 descent = loss_and_gradients(cell, network, batch, loss, s0, window=window)
-                losses[step], gradients, state = descent
-                norms[step] = _norm(gradients)
-                if clip is not None:
-                    gradients = _shortened(gradients, norms[step], clip)
+                losses[step], norms[step] = descent.loss, _norm(descent.gradients)
+                limit = norms[step] if clip is None else clip
+                gradients = _shortened(descent.gradients, norms[step], limit)
                 further = optimiser.step(network, gradients, moments)
             diverged = not all(np.isfinite(a).all() for a in (losses[step], *further[0]))
         except FloatingPointError:
             diverged = True
-        sequences += batch.x.shape[1]
         if not diverged:
-            network, moments = further
-        due = diverged or (step + 1) % every == 0 or step + 1 == steps
-        if due and not diverged and criterion is not None:
+            (network, moments), state = further, descent.state
+        due = diverged or (step + 1) % every == 0 or step + 1 == stop
+        if due and criterion and not diverged:
             solved = bool(criterion(network))
         history = History(losses[: step + 1], norms[: step + 1], sequences, solved, diverged)
+        at = Fit(network, history, state, moments)
         if due and path:
-            _save(path, settings, Fit(network, history, state, moments), rng)
+            _save(path, training, at, rng)
         if due and progress:
             updates.set_postfix(loss=f"{losses[step]:.4g}", refresh=False)
         if solved or diverged:
             break
-    return Fit(network, history, state, moments)
+    return at
 
 
-FORMAT = "bptt fit, 1"
-
-
-def _save(path: Path, settings: dict[str, Any], fit: Fit, rng: Generator) -> None:
+def _save(path: Path, training: dict[str, Any], at: Fit, rng: Generator) -> None:
     """Replace the file in one step, so that a run that is killed leaves it whole."""
-    words = {"settings": settings, "generator": rng.bit_generator.state}
+    words = {"training": training, "rng": rng.bit_generator.state}
     text = {name: json.dumps(value, default=np.ndarray.tolist) for name, value in words.items()}
     partial = path.with_name(path.name + ".part")
     with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **_flat(fit), **text)
+        np.savez(file, allow_pickle=False, **_flat(at), **text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
 
 
-def _load(path: Path, settings: dict[str, Any], start: Fit, rng: Generator) -> Fit:
-    """The Fit that was saved, with the generator set back, or ValueError."""
+def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> Fit:
+    """The Fit that was saved, with the generator set back; ValueError if it is another's."""
     needs = "needs a checkpoint of this training"
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        found = json.loads(str(arrays.pop("settings")))
-        generator = json.loads(str(arrays.pop("generator")))
-        other = [f"{k} {found.get(k)} for {v}" for k, v in settings.items() if found.get(k) != v]
+        found, state = (json.loads(str(arrays.pop(name))) for name in ("training", "rng"))
+        other = [f"{k} {found.get(k)} for {v}" for k, v in training.items() if found.get(k) != v]
     except Exception as error:  # whatever a foreign, cut or altered file may raise
         raise ValueError(f"checkpoint: got {path}, which cannot be read, {needs}") from error
     if other:
@@ -430,36 +393,40 @@ def _load(path: Path, settings: dict[str, Any], start: Fit, rng: Generator) -> F
     flat = _flat(start)
     if {k: _kind(k, a) for k, a in arrays.items()} != {k: _kind(k, a) for k, a in flat.items()}:
         raise ValueError(f"checkpoint: got {path} with other arrays, {needs}")
-    rng.bit_generator.state = generator
+    rng.bit_generator.state = state
     leaves = iter(arrays[name] for name in flat)
-    network = Network(*(next(leaves) for _ in Network._fields))
-    sums = tuple(Network(*(next(leaves) for _ in network)) for _ in start.moments.sums)
-    losses, norms, state, counts = leaves
-    updates, sequences, solved, diverged = counts.tolist()
-    history = History(losses, norms, sequences, bool(solved), bool(diverged))
-    return Fit(network, history, state, Moments(updates, sums))
+    network, *sums = (
+        Network(*(next(leaves) for _ in Network._fields)) for _ in (0, *start.moments.sums)
+    )
+    losses, norms, last, (updates, sequences, solved, diverged) = leaves
+    history = History(losses, norms, int(sequences), bool(solved), bool(diverged))
+    return Fit(network, history, last, Moments(int(updates), tuple(sums)))
 
 
-def _flat(fit: Fit) -> dict[str, Array]:
+def _flat(at: Fit) -> dict[str, Array]:
     """All arrays and numbers of a Fit, by name."""
-    networks = {"network": fit.network}
-    networks |= {f"sum {i}": a for i, a in enumerate(fit.moments.sums)}
-    history, counts = fit.history, [fit.moments.updates, *fit.history[2:]]
-    return {
-        **{f"{k} {field}": a for k, net in networks.items() for field, a in net._asdict().items()},
-        **{"losses": history.losses, "norms": history.norms, "state": fit.state},
-        "counts": np.array(counts, np.int64),
-    }
+    networks = [at.network, *at.moments.sums]
+    flat = {f"{k} {name}": a for k, net in enumerate(networks) for name, a in net._asdict().items()}
+    counts = np.array([at.moments.updates, *at.history[2:]], np.int64)
+    return (
+        flat
+        | dict(zip(("losses", "norms"), at.history[:2], strict=True))
+        | {
+            "state": at.state,
+            "counts": counts,
+        }
+    )
 
 
-def _kind(name: str, array: Array) -> tuple[Any, ...]:
-    """The dtype of an array of a checkpoint, and its shape if it has that from the beginning."""
-    grows = name in ("losses", "norms", "state")
-    return array.dtype, array.ndim if grows else array.shape
+def _kind(name: str, value: Array) -> tuple[Any, ...]:
+    """The dtype of an array of a checkpoint, and its shape if that is known beforehand."""
+    return value.dtype, value.ndim if name in ("losses", "norms", "state") else value.shape
 
 
 def _path(checkpoint: Any) -> Path:
-    """The path, if a file can be there; a training should not learn of it after an hour."""
+    """A path where a file can be; a training should not learn after an hour that it cannot."""
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise TypeError(f"checkpoint: got {type(checkpoint).__name__}, needs a path")
     path = Path(checkpoint)
     if path.is_dir() or not path.parent.is_dir():
         raise ValueError(f"checkpoint: got {path}, needs a file in a folder that exists")
@@ -467,16 +434,18 @@ def _path(checkpoint: Any) -> Path:
 
 
 def _counted(start: int, stop: int, progress: bool) -> Any:
-    """The updates to make, with a bar if wanted; nothing is printed on the standard error."""
+    """The updates to make, with a bar if wanted; nothing goes to the standard error."""
     if not progress:
         return range(start, stop)
     from tqdm import tqdm
 
-    return tqdm(range(start, stop), initial=start, total=stop, unit="update", file=sys.stdout)
+    bar: Any = {"initial": start, "total": stop, "unit": "update", "file": sys.stdout}
+    return tqdm(range(start, stop), **bar)
 
 
 def _in_precision(batch: Batch, dtype: np.dtype[Any]) -> Batch:
     """The batch with its numbers in the precision of the network; labels stay integers."""
+    instance("sample", batch, Batch)
     x, target, counts = map(np.asarray, batch)
     if target.dtype.kind == "f":
         target = target.astype(dtype, copy=False)
@@ -486,21 +455,20 @@ def _in_precision(batch: Batch, dtype: np.dtype[Any]) -> Batch:
 def _read_out(network: Network) -> tuple[Array, Array]:
     """V and c, checked; :func:`unroll` checks the other parameters."""
     instance("network", network, Network)
-    n = np.shape(network.W)[-1:] or (0,)
-    V = array("V", network.V, "m n", n=n[0])
+    V = array("V", network.V, "m n", n=array("W", network.W, "gates*n n").shape[1])
     return V, array("c", network.c, "m", m=len(V))
 
 
 def _targets(batch: Batch) -> tuple[Array, Array]:
-    """The target and counts of a batch, checked against each other."""
+    """The target and the counts of a batch, checked against each other."""
     instance("batch", batch, Batch)
     target, counts = np.asarray(batch.target), np.asarray(batch.counts)
     if counts.dtype != bool:
         raise TypeError(f"counts: got dtype {counts.dtype}, needs bool")
     if not counts.any():
-        raise ValueError("counts: got False everywhere, needs a step that counts")
+        raise ValueError("counts: got no step that is True, needs one")
     if target.shape[:2] != counts.shape:
-        raise ValueError(f"target: got shape {target.shape}, needs {counts.shape} and perhaps m")
+        raise ValueError(f"target: got shape {target.shape}, needs {counts.shape}, and m if real")
     return target, counts
 
 
@@ -511,14 +479,14 @@ def _finite(name: str, value: Array) -> Array:
 
 
 def _map(function: Callable[..., Array], first: Arrays, *others: Any) -> Arrays:
-    """The NamedTuple of function(field, …); a field that is None stays so."""
+    """A NamedTuple like the first, of function(field, …); a field that is None stays so."""
     kind: Any = type(first)
     fields = zip(first, *others, strict=True)
     return kind(*(None if a[0] is None else function(*a) for a in fields))
 
 
 def _norm(gradients: tuple[Any, ...]) -> float:
-    """The root of the sum of all squares, also where a square is beyond the range of the dtype."""
+    """The root of the sum of all squares, also where a square is out of the range of the dtype."""
     arrays = [np.ravel(g) for g in gradients if g is not None]
     total = float(sum(np.vdot(g, g).real for g in arrays))
     if 1e-30 < total < 1e30:
@@ -538,15 +506,9 @@ def _finite_norm(gradients: Any) -> float:
 
 
 def _shortened(gradients: Arrays, norm: float, limit: float) -> Arrays:
-    if norm <= limit:
-        return gradients
-    return _map(lambda g: g * (limit / norm), gradients)
+    return gradients if norm <= limit else _map(lambda g: g * (limit / norm), gradients)
 
 
 def _faded(rate: float, until: int | None, updates: int) -> float:
     """The rate after so many updates."""
     return rate if until is None else rate * max(0.0, 1 - updates / until)
-
-
-def _until(until: int | None) -> int | None:
-    return None if until is None else int(number("until", until, 1))
