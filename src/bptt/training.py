@@ -455,7 +455,7 @@ def _in_precision(batch: Batch, dtype: np.dtype[Any]) -> Batch:
 def _read_out(network: Network) -> tuple[Array, Array]:
     """V and c, checked; :func:`unroll` checks the other parameters."""
     instance("network", network, Network)
-    V = array("V", network.V, "m n", n=array("W", network.W, "gates*n n").shape[1])
+    V = array("V", network.V, "m n", **dict(zip("n", np.shape(network.W)[-1:], strict=False)))
     return V, array("c", network.c, "m", m=len(V))
 
 
