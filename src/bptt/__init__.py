@@ -18,6 +18,7 @@ from .recurrence import (
     truncated,
     unroll,
 )
+from .tasks import AddingProblem, LongLag, Reber, Task, TemporalOrder, TemporalXOR
 from .training import (
     Batch,
     Descent,
