@@ -152,6 +152,12 @@ ARRAYS = [
         for name in ("unroll", "checkpointed")
         for argument in ("W", "U", "b", "x", "s0")
     ],
+    *[
+        (name, argument, FLOATS)
+        for name in ("predict", "loss_and_gradients", "fit")
+        for argument in ("W", "U", "b", "V", "c")
+    ],
+    *[(name, a, FLOATS) for name in ("predict", "loss_and_gradients") for a in ("x", "s0")],
     ("backward", "ds", FLOATS),
     *[(name, "dh", FLOATS) for name in ("backward", "rtrl", "summands", "truncated")],
     *[("softmax", "z", FLOATS), ("cross_entropy", "z", FLOATS)],
@@ -255,6 +261,31 @@ SHAPES = [
             (RUN.s[1:], "(5, 3, 8)"),
         )
     ],
+    *[
+        (name, argument, value, shape, needs)
+        for name in ("predict", "loss_and_gradients", "fit")
+        for argument, value, shape, needs in (
+            ("W", P.params.W[0, 0], "()", "(gates*n, n)"),
+            ("W", P.params.W[:12], "(12, 4)", "(4 n, n) for LSTM"),
+            ("b", P.params.b[:4], "(4,)", "(gates*n=16)"),
+            ("V", NETWORK.V[0], "(4,)", "(m, n)" if name == "fit" else "(m, n=4)"),
+            ("V", NETWORK.V.T, "(4, 3)", "(m, n=4)"),
+            ("V", NETWORK.V[:0], "(0, 4)", "at least one entry on each axis"),
+            ("c", NETWORK.c[0], "()", "(m)" if name == "fit" else "(m=3)"),
+            ("c", NETWORK.c[:2], "(2,)", "(m=3)"),
+        )
+    ],
+    *[
+        (name, argument, value, shape, needs)
+        for name in ("predict", "loss_and_gradients")
+        for argument, value, shape, needs in (
+            ("x", P.x[..., :1], "(5, 3, 1)", "(T, B, d=2)"),
+            ("s0", P.s0[:2], "(2, 8)", "(B=3, k*n=8)"),
+        )
+    ],
+    ("loss_and_gradients", "target", BATCH.target[1:], "(4, 3)", "(5, 3), and m if real"),
+    ("loss_and_gradients", "target", BATCH.target.T, "(3, 5)", "(5, 3), and m if real"),
+    ("loss_and_gradients", "target", 1, "()", "(5, 3), and m if real"),
     ("softmax", "z", 1.0, "()", "(..., m)"),
     ("cross_entropy", "z", 1.0, "()", "(..., m)"),
     ("cross_entropy", "target", LABELS[0], "(3,)", "(2, 3), as z without m"),
@@ -289,6 +320,23 @@ SHAPES = [
 @pytest.mark.parametrize(("name", "argument", "value", "shape", "needs"), SHAPES)
 def test_arrays_of_the_wrong_rank_or_size(name, argument, value, shape, needs):
     exactly(name, argument, value, ValueError, f"shape {shape}", needs)
+
+
+def test_targets_and_inputs_of_different_length():
+    with pytest.raises(ValueError, match=r"^counts: ") as raised:
+        call("loss_and_gradients", x=P.x[1:])
+    assert str(raised.value) == "counts: got shape (5, 3), needs (4, 3), as x without d"
+
+
+@pytest.mark.parametrize("value", [BATCH.counts.astype(int), BATCH.counts * 1.0, None])
+def test_counts_are_bool(value):
+    got = f"dtype {np.asarray(value).dtype}"
+    exactly("loss_and_gradients", "counts", value, TypeError, got, "bool")
+
+
+def test_some_step_counts():
+    value = np.zeros_like(BATCH.counts)
+    exactly("loss_and_gradients", "counts", value, ValueError, "no step that is True", "one")
 
 
 @pytest.mark.parametrize(("cell", "other"), list(itertools.permutations(oracle.CELLS, 2)))
@@ -359,6 +407,35 @@ def test_float32_does_not_meet_complex128():
         ],
         ("check", "rng", None, "NoneType", "Generator"),
         *[
+            (name, "cell", value, got, "Cell")
+            for name in ("init_network", "predict", "loss_and_gradients", "fit")
+            for value, got in (("LSTM", "str"), (None, "NoneType"))
+        ],
+        *[
+            (name, "rng", value, got, "Generator")
+            for name in ("init_network", "fit")
+            for value, got in ((5, "int"), (np.random, "module"), (None, "NoneType"))
+        ],
+        *[
+            (name, "loss", value, got, "Callable")
+            for name in ("loss_and_gradients", "fit")
+            for value, got in (("text", "str"), (None, "NoneType"))
+        ],
+        *[
+            (name, "gradients", value, got, "tuple")
+            for name in ("clip_by_norm", "clip_by_value")
+            for value, got in ((P.x, "ndarray"), (None, "NoneType"), ([P.x], "list"))
+        ],
+        *[("fit", "optimiser", value, got, "Optimiser") for value, got in ((0.1, "float"),)],
+        ("fit", "criterion", True, "bool", "Callable"),
+        ("fit", "sample", [tuple(BATCH)], "tuple", "Batch"),
+        ("fit", "sample", lambda rng: None, "NoneType", "Batch"),
+        *[
+            ("fit", argument, value, got, "bool")
+            for argument in ("carry", "resume", "progress")
+            for value, got in ((1, "int"), (None, "NoneType"), (np.True_, "bool"))
+        ],
+        *[
             (name, "unrolled", value, got, "Unrolled")
             for name in ("backward", "rtrl", "summands", "truncated", "sensitivity", "jacobians")
             for value, got in ((RUN.h, "ndarray"), (tuple(RUN), "tuple"), (None, "NoneType"))
@@ -380,9 +457,52 @@ def test_params_must_be_params():
     assert str(raised.value) == "params: got tuple, needs Params"
 
 
+@pytest.mark.parametrize("name", ["predict", "loss_and_gradients", "fit"])
+def test_a_network_must_be_a_network(name):
+    function = getattr(bptt, name)
+    arguments = {k: v for k, v in GOOD[name][1].items() if k not in {*"WUbVc", *BATCH._fields}}
+    arguments |= {"predict": {"x": P.x}, "loss_and_gradients": {"batch": BATCH}, "fit": {}}[name]
+    with pytest.raises(TypeError) as raised:
+        function(**arguments, network=P.params)
+    assert str(raised.value) == "network: got Params, needs Network"
+
+
+def test_a_batch_must_be_a_batch():
+    with pytest.raises(TypeError) as raised:
+        bptt.loss_and_gradients(P.cell, NETWORK, tuple(BATCH), bptt.cross_entropy)
+    assert str(raised.value) == "batch: got tuple, needs Batch"
+
+
+@pytest.mark.parametrize("value", [None, 3, [], BATCH.x])
+def test_samples(value):
+    got, needs = repr(value), "a function or batches, one at least"
+    exactly("fit", "sample", value, TypeError, got, needs)
+
+
+def test_where_checkpoints_are(tmp_path):
+    for value, got in ((3, "int"), (True, "bool")):
+        exactly("fit", "checkpoint", value, TypeError, got, "a path")
+    for value in (tmp_path, tmp_path / "no" / "file"):
+        for path in (value, str(value)):
+            needs = "a file in a folder that exists"
+            exactly("fit", "checkpoint", path, ValueError, str(path), needs)
+
+
+@pytest.mark.parametrize("name", ["clip_by_norm", "clip_by_value"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_gradients_are_finite(name, bad):
+    for field in NETWORK._fields:
+        values = getattr(NETWORK, field).copy()
+        values.flat[-1] = bad
+        got = f"a norm of {abs(bad)}"
+        gradients = NETWORK._replace(**{field: values})
+        exactly(name, "gradients", gradients, ValueError, got, "finite numbers")
+
+
+@pytest.mark.parametrize("name", ["init", "init_network"])
 @pytest.mark.parametrize("dtype", [int, np.float16, complex, object, "text", None, POINT])
-def test_init_in_another_dtype(dtype):
-    exactly("init", "dtype", dtype, TypeError, repr(dtype), "float32 or float64")
+def test_init_in_another_dtype(name, dtype):
+    exactly(name, "dtype", dtype, TypeError, repr(dtype), "float32 or float64")
 
 
 # Numbers
@@ -398,6 +518,18 @@ INTEGERS = [
     ("checkpointed", "segment", -2, "1 to inf"),
     ("truncated", "window", 0, "1 to inf"),
     ("truncated", "window", -3, "1 to inf"),
+    *[
+        (name, argument, value, "1 to inf")
+        for name, arguments in (
+            ("init_network", "dnm"),
+            ("loss_and_gradients", ["window"]),
+            ("fit", ["window", "steps", "every"]),
+            ("sgd", ["until"]),
+            ("adam", ["until"]),
+        )
+        for argument in arguments
+        for value in (0, -1)
+    ],
 ]
 
 
@@ -422,6 +554,16 @@ NUMBERS = [
     ("check", "rtol", "a finite number from 0 to inf"),
     ("check", "atol", "a finite number from 0 to inf"),
     ("verified", "tol", "a finite number from 0 to 0.5"),
+    *[(name, "rate", "a finite number from 0 to inf") for name in ("sgd", "adam")],
+    ("sgd", "momentum", "a finite number from 0 to 1"),
+    ("adam", "epsilon", "a finite number from 0 to inf"),
+    ("adam", "decay", "a finite number from 0 to 0.999999"),
+    ("adam", "decay_of_squares", "a finite number from 0 to 0.999999"),
+    *[
+        (name, "limit", "a finite number from 0 to inf")
+        for name in ("clip_by_norm", "clip_by_value")
+    ],
+    ("fit", "clip", "a finite number from 0 to inf"),
 ]
 numbers = pytest.mark.parametrize(("name", "argument", "needs"), NUMBERS)
 
@@ -441,6 +583,13 @@ def test_numbers_of_another_type(name, argument, needs, value):
 def test_a_step_of_zero():
     exactly("central_difference", "eps", 0, ValueError, "0", NUMBERS[0][2])
     exactly("central_difference", "eps", 0.0, ValueError, "0.0", NUMBERS[0][2])
+
+
+@pytest.mark.parametrize(("argument", "value"), [("decay", 1), ("decay_of_squares", 1.0)])
+def test_a_mean_that_forgets_nothing_has_no_size(argument, value):
+    needs = "a finite number from 0 to 0.999999"
+    exactly("adam", argument, value, ValueError, str(value), needs)
+    exactly("sgd", "momentum", 1.5, ValueError, "1.5", "a finite number from 0 to 1")
 
 
 @pytest.mark.parametrize("value", [1, 1.0, 2.5])

@@ -16,7 +16,7 @@ from numpy.random import Generator
 
 from ._arguments import REAL, Array, array, instance, number
 from .cells import Cell
-from .recurrence import Params, backward, init, truncated, unroll
+from .recurrence import Params, Unrolled, backward, init, truncated, unroll
 
 Loss = Callable[[Array, Array], tuple[Any, Array]]
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
@@ -73,8 +73,8 @@ def predict(cell: Cell, network: Network, x: Array, s0: Array | None = None) -> 
 
     Raises TypeError or ValueError as :func:`unroll`; FloatingPointError if z is not finite.
     """
-    V, c = _read_out(network)
-    return _finite("z", unroll(cell, Params(*network[:3]), x, s0).h[1:] @ V.T + c)
+    run, V, c = _run(cell, network, x, s0)
+    return _finite("z", run.h[1:] @ V.T + c)
 
 
 def loss_and_gradients(
@@ -102,9 +102,9 @@ def loss_and_gradients(
         TypeError, ValueError: If an argument does not fit.
         FloatingPointError: If the outputs or their gradients are too large for the precision.
     """
-    (V, c), (target, counts) = _read_out(network), _targets(batch)
+    target, counts = _targets(batch)
     instance("loss", loss, Callable)
-    run = unroll(cell, Params(*network[:3]), batch.x, s0)
+    run, V, c = _run(cell, network, batch.x, s0)
     h = run.h[1:]
     if counts.shape != h.shape[:2]:
         raise ValueError(f"counts: got shape {counts.shape}, needs {h.shape[:2]}, as x without d")
@@ -123,7 +123,7 @@ def clip_by_norm(gradients: Arrays, limit: float) -> Arrays:
     None stays so. Raises TypeError or ValueError for others. Source: Pascanu, Mikolov and Bengio
     (2013).
     """
-    limit = number("limit", limit, 0, kinds=REAL)
+    limit = float(number("limit", limit, 0, kinds=REAL))
     return _shortened(gradients, _finite_norm(gradients), limit)
 
 
@@ -132,7 +132,7 @@ def clip_by_value(gradients: Arrays, limit: float) -> Arrays:
 
     So their direction changes, and may even ascend. As :func:`clip_by_norm` in all else.
     """
-    limit = number("limit", limit, 0, kinds=REAL)
+    limit = float(number("limit", limit, 0, kinds=REAL))
     _finite_norm(gradients)
     return _map(lambda g: g.clip(-limit, limit), gradients)
 
@@ -303,7 +303,10 @@ def fit(
         TypeError, ValueError: If an argument does not fit, or the checkpoint is of another training
             or no checkpoint. It is read without pickle: no file can run code.
     """
-    _read_out(network)
+    instance("cell", cell, Cell)
+    instance("network", network, Network)
+    axes = ("gates*n n", "gates*n d", "gates*n", "m n", "m")
+    network = Network(*map(array, Network._fields, network, axes))
     draw: Any = sample if callable(sample) else None
     if not draw and not (isinstance(sample, Sequence) and len(sample)):
         raise TypeError(f"sample: got {sample!r}, needs a function or batches, one at least")
@@ -347,7 +350,8 @@ def fit(
                 limit = norms[step] if clip is None else clip
                 gradients = _shortened(descent.gradients, norms[step], limit)
                 further = optimiser.step(network, gradients, moments)
-            diverged = not all(np.isfinite(a).all() for a in (losses[step], *further[0]))
+            numbers = (losses[step], norms[step], *further[0])
+            diverged = not all(np.isfinite(a).all() for a in numbers)
         except FloatingPointError:
             diverged = True
         if not diverged:
@@ -382,8 +386,8 @@ def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> F
     """The Fit that was saved, with the generator set back; ValueError if it is another's."""
     needs = "needs a checkpoint of this training"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            arrays = dict(saved)
         found, state = (json.loads(str(arrays.pop(name))) for name in ("training", "rng"))
         other = [f"{k} {found.get(k)} for {v}" for k, v in training.items() if found.get(k) != v]
     except Exception as error:  # whatever a foreign, cut or altered file may raise
@@ -452,11 +456,12 @@ def _in_precision(batch: Batch, dtype: np.dtype[Any]) -> Batch:
     return Batch(x.astype(dtype, copy=False), target, counts)
 
 
-def _read_out(network: Network) -> tuple[Array, Array]:
-    """V and c, checked; :func:`unroll` checks the other parameters."""
+def _run(cell: Cell, network: Network, x: Array, s0: Array | None) -> tuple[Unrolled, Array, Array]:
+    """The forward run, and V and c, checked as it checks the other parameters."""
     instance("network", network, Network)
-    V = array("V", network.V, "m n", **dict(zip("n", np.shape(network.W)[-1:], strict=False)))
-    return V, array("c", network.c, "m", m=len(V))
+    run = unroll(cell, Params(*network[:3]), x, s0)
+    V = array("V", network.V, "m n", n=run.h.shape[2])
+    return run, V, array("c", network.c, "m", m=len(V))
 
 
 def _targets(batch: Batch) -> tuple[Array, Array]:
@@ -491,7 +496,7 @@ def _norm(gradients: tuple[Any, ...]) -> float:
     total = float(sum(np.vdot(g, g).real for g in arrays))
     if 1e-30 < total < 1e30:
         return total**0.5
-    largest = max(float(abs(g).max()) for g in arrays)
+    largest = float(np.max([abs(g).max() for g in arrays]))
     if largest == 0 or not np.isfinite(largest):
         return largest
     return largest * _norm(tuple(g / largest for g in arrays))
@@ -506,7 +511,8 @@ def _finite_norm(gradients: Any) -> float:
 
 
 def _shortened(gradients: Arrays, norm: float, limit: float) -> Arrays:
-    return gradients if norm <= limit else _map(lambda g: g * (limit / norm), gradients)
+    factor = float(limit / norm) if norm > limit else 1.0  # a float, which leaves float32 as it is
+    return gradients if factor == 1 else _map(lambda g: g * factor, gradients)
 
 
 def _faded(rate: float, until: int | None, updates: int) -> float:

@@ -1,0 +1,879 @@
+"""Training: gradients of whole networks, optimisers, and runs that are killed and go on."""
+
+import io
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import zipfile
+from pathlib import Path
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import oracle
+import pytest
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose, assert_array_equal
+
+import bptt
+from bptt import Batch, Network
+from bptt.training import Descent, Fit, History, Moments
+
+CELLS = pytest.mark.parametrize("name", list(oracle.CELLS))
+LOSSES = {"labels": bptt.cross_entropy, "numbers": bptt.mean_squared_error}
+
+
+class Case:
+    """A cell, a network and a batch in which sequences end early and one has no target at all."""
+
+    def __init__(self, name, kind="labels", T=6, B=4, d=2, n=3, m=5, seed=0):
+        rng = np.random.default_rng(seed)
+        self.problem = oracle.problem(name, T, B, d, n, seed)
+        self.cell, self.s0, self.loss = self.problem.cell, self.problem.s0, LOSSES[kind]
+        self.network = Network(
+            *self.problem.params, rng.uniform(-1, 1, (m, n)), rng.uniform(-1, 1, m)
+        )
+        counts = rng.random((T, B)) < 0.7
+        counts[:, 1], counts[-1, 0] = False, True
+        target = rng.integers(0, m, (T, B)) if kind == "labels" else rng.normal(size=(T, B, m))
+        self.batch = Batch(self.problem.x, target, counts)
+
+    def descent(self, **others):
+        return bptt.loss_and_gradients(
+            self.cell, self.network, self.batch, self.loss, self.s0, **others
+        )
+
+    def oracle(self, W, U, b, V, c):
+        """The loss, from the textbook's cells, one row at a time."""
+        x, target, counts = self.batch
+        T = len(x)
+        s = oracle.states(self.problem.name, [W] * T, [U] * T, [b] * T, x, self.s0)
+        total = 0.0
+        for t, r in np.argwhere(counts):
+            z = anp.dot(V, s[t + 1][r, : W.shape[1]]) + c
+            if self.loss is bptt.cross_entropy:
+                total = total + anp.log(anp.sum(anp.exp(z))) - z[target[t, r]]
+            else:
+                total = total + anp.mean((z - target[t, r]) ** 2)
+        return total / counts.sum()
+
+
+# Networks and their gradients
+
+
+@CELLS
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("sizes", [{}, {"T": 1, "B": 2, "d": 1, "n": 1, "m": 2}])
+def test_loss_and_gradients(name, kind, sizes):
+    case = Case(name, kind, **sizes)
+    found = case.descent()
+    assert type(found) is Descent
+    assert type(found.gradients) is Network
+    assert found.loss == pytest.approx(case.oracle(*case.network), rel=1e-13)
+    reference = autograd.grad(case.oracle, argnum=(0, 1, 2, 3, 4))(*case.network)
+    for ours, right in zip(found.gradients, reference, strict=True):
+        assert oracle.difference(ours, right) < 1e-13
+    run = bptt.unroll(case.cell, case.problem.params, case.batch.x, case.s0)
+    assert_array_equal(found.state, run.s[-1])
+    assert found.state.base is None  # the whole run would live on as long as it
+
+
+@CELLS
+def test_loss_and_gradients_from_zeros_and_by_the_complex_step(name):
+    case = Case(name)
+    found = bptt.loss_and_gradients(case.cell, case.network, case.batch, case.loss)
+    case.s0 = np.zeros_like(case.s0)
+    assert found.loss == case.descent().loss
+    for field, gradient in found.gradients._asdict().items():
+
+        def f(a, field=field):
+            network = case.network._replace(**{field: a})
+            return bptt.loss_and_gradients(case.cell, network, case.batch, case.loss).loss
+
+        assert (
+            oracle.difference(gradient, bptt.complex_step(f, getattr(case.network, field))) < 1e-14
+        )
+
+
+@CELLS
+def test_window(name):
+    case, h0 = Case(name), None
+    run = bptt.unroll(case.cell, case.problem.params, case.batch.x, case.s0)
+    h0 = run.h[1:][case.batch.counts]
+    _, dz = case.loss(h0 @ case.network.V.T + case.network.c, case.batch.target[case.batch.counts])
+    dh = np.zeros(run.h[1:].shape)
+    dh[case.batch.counts] = dz @ case.network.V
+    whole = case.descent()
+    for window in (1, 2, 5):
+        found, right = (
+            case.descent(window=window),
+            oracle.first_lags(case.problem._replace(dh=dh), window),
+        )
+        for ours, reference in zip(found.gradients[:3], right[:3], strict=True):
+            assert oracle.difference(ours, reference) < 1e-13
+        assert found.loss == whole.loss
+        for a, b in zip(found.gradients[3:], whole.gradients[3:], strict=True):
+            assert_array_equal(a, b)
+    assert oracle.difference(case.descent(window=1).gradients.W, whole.gradients.W) > 1e-3
+
+
+@CELLS
+def test_single_precision(name):
+    case = Case(name)
+    case.network = Network(*(a.astype(np.float32) for a in case.network))
+    case.batch, case.s0 = (
+        case.batch._replace(x=case.batch.x.astype(np.float32)),
+        case.s0.astype(np.float32),
+    )
+    found = case.descent()
+    assert {a.dtype.name for a in (*found.gradients, found.state, found.loss)} == {"float32"}
+    for ours, right in zip(found.gradients, Case(name).descent().gradients, strict=True):
+        assert oracle.difference(ours, right) < 1e-5
+
+
+@CELLS
+def test_predict(name):
+    case = Case(name)
+    W, U, b, V, c = case.network
+    T = len(case.batch.x)
+    for s0 in (case.s0, None):
+        start = np.zeros_like(case.s0) if s0 is None else s0
+        states = oracle.states(name, [W] * T, [U] * T, [b] * T, case.batch.x, start)
+        right = np.stack([s[:, : W.shape[1]] for s in states[1:]]) @ V.T + c
+        assert_allclose(bptt.predict(case.cell, case.network, case.batch.x, s0), right, rtol=1e-13)
+
+
+@CELLS
+def test_a_new_network(name):
+    cell = oracle.CELLS[name]
+    network = bptt.init_network(cell, 2, 9, 400, rng=np.random.default_rng(5))
+    rng = np.random.default_rng(5)
+    for ours, right in zip(network, bptt.init(cell, 2, 9, rng=rng), strict=False):
+        assert_array_equal(ours, right)
+    assert network.V.shape == (400, 9)
+    assert network.c.shape == (400,)
+    for a in network[3:]:
+        assert -1 / 3 <= a.min() < -0.31
+        assert 0.31 < a.max() <= 1 / 3
+    assert_array_equal(network.V, rng.uniform(-1 / 3, 1 / 3, (400, 9)))
+    half = bptt.init_network(cell, 2, 9, 400, rng=np.random.default_rng(5), dtype=np.float32)
+    for a, b in zip(network, half, strict=True):
+        assert b.dtype == np.float32
+        assert_array_equal(a.astype(np.float32), b)
+
+
+def test_outputs_beyond_the_precision():
+    case = Case("ELMAN", "numbers")
+    huge = case.network._replace(c=np.full(5, 1e308))
+    with np.errstate(over="ignore"):
+        big = huge._replace(V=np.full((5, 3), 1e308))
+        with pytest.raises(FloatingPointError, match=r"^z: got numbers too large for float64$"):
+            bptt.predict(case.cell, big, case.batch.x, 20 * case.s0)
+        case.network = big._replace(W=5 * huge.W)
+        with pytest.raises(FloatingPointError, match=r"^z: got numbers too large for float64$"):
+            case.descent()
+
+        def steep(z, target):
+            return 1.0, np.full(z.shape, 1e308)
+
+        case.network = case.network._replace(V=np.full((5, 3), 10.0))
+        case.loss = steep
+        with pytest.raises(FloatingPointError, match=r"^dh: got numbers too large for float64$"):
+            case.descent()
+
+
+def test_nothing_given_is_modified():
+    case = Case("LSTM")
+    before = pickle.dumps((case.network, case.batch, case.s0))
+    gradients = case.descent().gradients
+    taken = pickle.dumps(gradients)
+    bptt.clip_by_norm(gradients, 1e-3)
+    bptt.clip_by_value(gradients, 1e-3)
+    for optimiser in (bptt.sgd(0.1, 0.9), bptt.adam(0.1)):
+        moments = optimiser.start(case.network)
+        _, moments = optimiser.step(case.network, gradients, moments)
+        kept = pickle.dumps(moments)
+        optimiser.step(case.network, gradients, moments)
+        assert pickle.dumps(moments) == kept
+    assert pickle.dumps((case.network, case.batch, case.s0)) == before
+    assert pickle.dumps(gradients) == taken
+
+
+# Clipping
+
+
+def test_clip_by_norm():
+    gradients = bptt.Gradients(np.array([[3.0]]), np.array([[0.0]]), np.array([4.0]))
+    for limit in (5, 5.0, 6.5):
+        assert bptt.clip_by_norm(gradients, limit) is gradients
+    short = bptt.clip_by_norm(gradients, 1)
+    assert type(short) is bptt.Gradients
+    assert_allclose(np.concatenate([a.ravel() for a in short[:3]]), [0.6, 0, 0.8], rtol=1e-15)
+    assert short.x is short.s0 is None
+    assert all((a == 0).all() for a in bptt.clip_by_norm(gradients, 0)[:3])
+    zero = Network(*(np.zeros(2) for _ in range(5)))
+    assert bptt.clip_by_norm(zero, 1.0) is zero
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, complex])
+@pytest.mark.parametrize("size", [1e-30, 1e-16, 1.0, 1e16, 1e30])
+def test_clip_by_norm_where_squares_leave_the_range(dtype, size):
+    size = size if dtype == np.float32 else size**10
+    unit = np.random.default_rng(0).normal(size=12)
+    unit = (unit / np.sqrt((unit**2).sum())).astype(dtype)
+    gradients = Network(*(size * part for part in np.split(unit, [2, 3, 5, 9])))
+    short = bptt.clip_by_norm(gradients, size / 2)
+    assert short.W.dtype == dtype
+    assert_allclose(np.concatenate(short), size / 2 * unit, rtol=2e-6)
+    assert bptt.clip_by_norm(gradients, size * (1 + 1e-6)) is gradients
+
+
+def test_clip_by_value():
+    """Entries keep their order but not their ratio; it may even ascend (chapter 12)."""
+    gradients = bptt.Params(np.array([[10.0]]), np.array([[-9.5]]), np.array([-0.4]))
+    cut = bptt.clip_by_value(gradients, 1)
+    assert type(cut) is bptt.Params
+    assert [float(a.item()) for a in cut] == [1.0, -1.0, -0.4]
+    assert_array_equal(bptt.clip_by_value(gradients, 9.7).W, [[9.7]])
+    assert_array_equal(bptt.clip_by_value(gradients, 10).W, [[10.0]])
+
+
+# Optimisers
+
+
+def path(optimiser, gradients, start=2.0):
+    """One parameter through given gradients."""
+    network = Network(*(np.array([start]) for _ in range(5)))
+    moments, seen = optimiser.start(network), []
+    for g in gradients:
+        network, moments = optimiser.step(network, Network(*(np.array([g]),) * 5), moments)
+        assert len({float(a.item()) for a in network}) == 1
+        seen.append(float(network.V.item()))
+    assert moments.updates == len(gradients)
+    return np.array(seen)
+
+
+G = [0.5, -2.0, 3.0, 0.25, -1.0, 7.0]
+
+
+def test_gradient_descent():
+    assert_allclose(path(bptt.sgd(0.1), G), 2 - 0.1 * np.cumsum(G), rtol=1e-14)
+    sums = [sum(0.9 ** (k - j) * G[j] for j in range(k + 1)) for k in range(6)]
+    assert_allclose(path(bptt.sgd(0.1, 0.9), G), 2 - 0.1 * np.cumsum(sums), rtol=1e-14)
+    start = bptt.sgd(0.1).start(Case("GRU").network)
+    assert start.updates == 0
+    assert [(len(s), all((a == 0).all() for a in s)) for s in start.sums] == [(5, True)]
+
+
+def test_adam():
+    """Algorithm 1 of Kingma and Ba, its bias corrected as a weighted mean over all gradients."""
+    rate, b1, b2, eps = 0.1, 0.8, 0.95, 0.3
+    found, theta = path(bptt.adam(rate, b1, b2, eps), G), 2.0
+    for k, ours in enumerate(found):
+        age = np.arange(k, -1, -1)
+        m = np.average(G[: k + 1], weights=b1**age)
+        v = np.average(np.square(G[: k + 1]), weights=b2**age)
+        theta -= rate * m / (np.sqrt(v) + eps)
+        assert ours == pytest.approx(theta, rel=1e-13)
+    start = bptt.adam().start(Case("GRU").network)
+    assert start.updates == 0
+    assert [all((a == 0).all() for a in s) for s in start.sums] == [True, True]
+
+
+def test_the_defaults_of_adam():
+    assert bptt.adam().name == "adam(0.001, 0.9, 0.999, 1e-08, until=None)"
+    assert_array_equal(path(bptt.adam(), G), path(bptt.adam(1e-3, 0.9, 0.999, 1e-8), G))
+    assert path(bptt.adam(), [1e-3])[0] == pytest.approx(2 - 1e-3, abs=1e-7)
+    assert path(bptt.adam(), [1e-8])[0] == pytest.approx(2 - 0.5e-3, abs=1e-9)
+
+
+@pytest.mark.parametrize("rule", [bptt.sgd, bptt.adam])
+def test_a_rate_that_fades(rule):
+    steps = -np.diff(path(rule(0.1), [1.0] * 6), prepend=2.0)
+    faded = -np.diff(path(rule(0.1, until=4), [1.0] * 6), prepend=2.0)
+    assert_allclose(faded, steps * [1, 0.75, 0.5, 0.25, 0, 0], rtol=1e-12, atol=1e-15)
+
+
+def test_optimisers_say_what_they_are():
+    names = [
+        rule(rate, **others).name
+        for rule in (bptt.sgd, bptt.adam)
+        for rate in (0.1, 0.2)
+        for others in ({}, {"until": 7})
+    ]
+    names += [bptt.sgd(0.1, 0.5).name, bptt.adam(0.1, 0.5).name, bptt.adam(0.1, 0.9, 0.5).name]
+    names += [bptt.adam(0.1, epsilon=0.5).name]
+    assert len(set(names)) == len(names)
+    assert bptt.sgd(1, np.float32(0.5), until=np.int64(3)).name == "sgd(1.0, 0.5, until=3)"
+    assert bptt.adam(1, 0, 0, 0).name == "adam(1.0, 0.0, 0.0, 0.0, until=None)"
+
+
+def test_optimisers_keep_the_precision():
+    for dtype in (np.float32, np.float64):
+        network = bptt.init_network(bptt.GRU, 1, 2, 2, rng=np.random.default_rng(0), dtype=dtype)
+        for optimiser in (bptt.sgd(0.1, 0.9, until=5), bptt.adam(0.1, until=5)):
+            after, moments = optimiser.step(network, network, optimiser.start(network))
+            arrays = [*after, *(a for total in moments.sums for a in total)]
+            assert {a.dtype for a in arrays} == {np.dtype(dtype)}
+            assert {a.dtype for a in bptt.clip_by_norm(network, 0.01)} == {np.dtype(dtype)}
+
+
+# fit
+
+
+def changes(rng, T=6, B=4):
+    """Says whether the last two bits differ."""
+    bits = rng.integers(0, 2, (T, B))
+    counts = np.zeros((T, B), bool)
+    counts[1:] = rng.random((T - 1, B)) < 0.8
+    counts[-1] = True
+    return Batch(bits[..., None].astype(float), bits ^ np.roll(bits, 1, axis=0), counts)
+
+
+def training(seed=0, cell=bptt.GRU, dtype=np.float64, **others):
+    """The arguments of a small training; ``others`` change them."""
+    rng = np.random.default_rng(seed)
+    network = bptt.init_network(cell, 1, 4, 2, rng=rng, dtype=dtype)
+    return {
+        **{"cell": cell, "network": network, "sample": changes, "loss": bptt.cross_entropy},
+        **{"optimiser": bptt.adam(0.02), "steps": 25, "rng": rng, "every": 10, "clip": 0.2},
+        **{"progress": False, **others},
+    }
+
+
+def same(a, b):
+    """Whether two Fits are equal to the last bit, whatever that bit means."""
+    assert type(a) is type(b) is Fit
+    assert type(a.history) is type(b.history) is History
+    assert type(a.moments) is type(b.moments) is Moments
+    assert [type(value) for value in a.history] == [type(value) for value in b.history]
+    return pickle.dumps(plain(a)) == pickle.dumps(plain(b))
+
+
+def same_network(a, b):
+    return pickle.dumps(plain((a.network, a.moments))) == pickle.dumps(
+        plain((b.network, b.moments))
+    )
+
+
+def plain(value):
+    if isinstance(value, tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    return value
+
+
+@pytest.mark.parametrize("clip", [None, 0.2])
+@pytest.mark.parametrize("window", [None, 2])
+@pytest.mark.parametrize("batches", [False, True])
+@pytest.mark.parametrize("carry", [False, True])
+def test_fit_is_its_updates_one_by_one(clip, window, batches, carry):
+    sample = [changes(np.random.default_rng(9 + k)) for k in range(3)] if batches else changes
+    arguments = training(sample=sample, clip=clip, window=window, carry=carry)
+    found = bptt.fit(**arguments)
+
+    again = training()
+    cell, network, optimiser = (again[key] for key in ("cell", "network", "optimiser"))
+    moments, state, losses, norms = optimiser.start(network), None, [], []
+    for step in range(25):
+        batch = sample[step % 3] if batches else sample(again["rng"])
+        if not carry or (batches and step % 3 == 0):
+            state = None
+        loss, gradients, state = bptt.loss_and_gradients(
+            cell, network, batch, bptt.cross_entropy, state, window=window
+        )
+        losses.append(loss)
+        norms.append(np.sqrt(sum((g * g).sum() for g in gradients)))
+        if clip:
+            gradients = bptt.clip_by_norm(gradients, clip)
+        network, moments = optimiser.step(network, gradients, moments)
+    history = found.history
+    assert_array_equal(history.losses, losses)
+    assert_allclose(history.norms, norms, rtol=1e-13)
+    if clip:
+        assert history.norms.min() < clip < history.norms.max()
+    assert history[2:] == (100, False, False)
+    assert history.updates == found.moments.updates == 25
+    for a, b in zip(found.network, network, strict=True):
+        assert_allclose(a, b, rtol=1e-12)
+    assert_allclose(found.state, state, rtol=1e-12)
+    assert arguments["rng"].random() == again["rng"].random()
+
+
+def test_fit_learns():
+    found = bptt.fit(**training(steps=400))
+    rng = np.random.default_rng(123)
+    x, target, counts = changes(rng, B=50)
+    z = bptt.predict(bptt.GRU, found.network, x)
+    assert (z.argmax(-1) == target)[counts].all()
+    assert found.history.losses[:5].mean() == pytest.approx(np.log(2), abs=0.1)
+
+
+def test_fit_brings_numbers_to_the_precision_of_the_network():
+    def numbers(rng):
+        x = rng.random((3, 2, 1))
+        return Batch(x, x * 2, np.ones((3, 2), bool))
+
+    for dtype in (np.float32, np.float64):
+        arguments = training(dtype=dtype, sample=numbers, loss=bptt.mean_squared_error)
+        arguments["network"] = arguments["network"]._replace(
+            V=np.ones((1, 4), dtype), c=np.ones(1, dtype)
+        )
+        found = bptt.fit(**arguments)
+        assert {a.dtype for a in (*found.network, found.state)} == {np.dtype(dtype)}
+        assert found.history.losses.dtype == np.float64
+    lists = [Batch(*(a.tolist() for a in changes(np.random.default_rng(0))))]
+    arrays = [changes(np.random.default_rng(0))]
+    assert same(bptt.fit(**training(sample=lists)), bptt.fit(**training(sample=arrays)))
+
+
+def test_the_criterion_stops_it():
+    asked = []
+
+    def criterion(network):
+        asked.append(network)
+        return np.bool_(len(asked) == 2)
+
+    found = bptt.fit(**training(criterion=criterion))
+    assert found.history[2:] == (80, True, False)
+    assert found.history.solved is True
+    assert found.history.updates == len(found.history.norms) == 20
+    assert asked[-1] is found.network
+    assert same_network(found, bptt.fit(**training(steps=20)))
+
+
+def test_the_criterion_is_asked_at_the_end_too():
+    asked = []
+    found = bptt.fit(**training(criterion=lambda network: asked.append(network)))
+    assert len(asked) == 3
+    assert asked[-1] is found.network
+    assert found.history.solved is False
+    assert bptt.fit(**training(steps=20, criterion=asked.append)).history.solved is False
+    assert len(asked) == 5
+
+
+def exploding(rng):
+    """Targets that no linear read-out reaches at this rate."""
+    return Batch(np.ones((3, 2, 1)), 1e3 * np.ones((3, 2, 2)), np.ones((3, 2), bool))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_divergence_is_told_not_raised(dtype):
+    arguments = training(
+        dtype=dtype,
+        sample=exploding,
+        loss=bptt.mean_squared_error,
+        optimiser=bptt.sgd(1e4),
+        clip=None,
+        steps=1000,
+        criterion=lambda network: False,
+        every=1000,
+    )
+    found = bptt.fit(**arguments)
+    updates = found.history.updates
+    assert found.history[3:] == (False, True)
+    assert 2 < updates < 1000
+    assert found.history.sequences == 2 * updates
+    assert np.isfinite(found.history.losses[:-1]).all()
+    assert all(np.isfinite(a).all() for a in (*found.network, found.state))
+    assert found.moments.updates == updates - 1
+    before = bptt.fit(**{**arguments, "steps": updates - 1, "rng": training()["rng"]})
+    assert same_network(found, before)
+    assert_array_equal(found.state, before.state)
+
+
+@pytest.mark.parametrize(
+    ("value", "slope"), [(np.nan, 1.0), (np.inf, 1.0), (1.0, 1e300), (1.0, -np.inf)]
+)
+def test_divergence_of_each_number(value, slope):
+    """The loss, the parameters, and the gradients of the outputs."""
+    asked = []
+
+    def loss(z, target):
+        return value, np.full(z.shape, slope)
+
+    optimiser, criterion = bptt.sgd(1e300), asked.append
+    found = bptt.fit(
+        **training(loss=loss, optimiser=optimiser, criterion=criterion, every=1, clip=None)
+    )
+    assert found.history.diverged
+    assert found.history.updates == 1
+    assert not asked
+    assert found.moments.updates == 0
+    for a, b in zip(found.network, training()["network"], strict=True):
+        assert_array_equal(a, b)
+    if np.isinf(slope):
+        assert np.isnan([found.history.losses, found.history.norms]).all()
+    else:
+        assert_array_equal(found.history.losses, [value])
+
+
+def test_divergence_of_the_norm():
+    """Of gradients that are finite, each by itself."""
+
+    def loss(z, target):
+        return 1.0, np.full(z.shape, 1.5e308 / len(z))
+
+    for clip in (None, 1.0):
+        found = bptt.fit(**training(loss=loss, clip=clip, optimiser=bptt.sgd(1e-308)))
+        assert found.history[2:] == (4, False, True)
+        assert_array_equal(found.history.norms, [np.inf])
+
+
+# Checkpoints
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimiser", [bptt.sgd(0.1, 0.9), bptt.adam(0.02, until=30)])
+@pytest.mark.parametrize("generator", ["PCG64", "MT19937", "Philox", "SFC64"])
+def test_a_resumed_run_equals_one_that_was_not(tmp_path, dtype, optimiser, generator):
+    def arguments(**others):
+        rng = np.random.Generator(getattr(np.random, generator)(3))
+        rng.random(dtype=np.float32)  # leaves half a number behind
+        return training(dtype=dtype, optimiser=optimiser, carry=True, **{"rng": rng, **others})
+
+    whole = arguments()
+    expected = bptt.fit(**whole)
+    file = tmp_path / "run.npz"
+    bptt.fit(**arguments(steps=10, checkpoint=str(file)))
+    for steps in (17, 25):
+        last = arguments(steps=steps, checkpoint=file, resume=True)
+        found = bptt.fit(**last)
+    assert same(found, expected)
+    assert last["rng"].random() == whole["rng"].random()
+    assert os.listdir(tmp_path) == ["run.npz"]
+    again = arguments(checkpoint=file, resume=True, steps=3)
+    assert same(bptt.fit(**again), expected)  # already there: nothing is done or lost
+    assert again["rng"].random() != whole["rng"].random()
+
+
+def test_batches_go_on_where_they_were(tmp_path):
+    sample = [changes(np.random.default_rng(k)) for k in range(4)]
+    others = {"sample": sample, "carry": True, "every": 3}
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=6, checkpoint=file, **others))
+    found = bptt.fit(**training(checkpoint=file, resume=True, **others))
+    assert same(found, bptt.fit(**training(**others)))
+
+
+@pytest.mark.parametrize("end", ["solved", "diverged"])
+def test_what_has_ended_stays_so(tmp_path, end):
+    file = tmp_path / "run.npz"
+    others = {
+        "solved": {"criterion": lambda network: True},
+        "diverged": {
+            **{"sample": exploding, "loss": bptt.mean_squared_error, "steps": 999, "clip": None}
+        },
+    }[end]
+    others["optimiser"] = bptt.sgd(1e4)
+    found = bptt.fit(**training(checkpoint=file, **others))
+    assert getattr(found.history, end)
+
+    def never(*_):
+        raise AssertionError
+
+    others |= {"sample": lambda rng: never(), "steps": 2000, "criterion": never}
+    assert same(bptt.fit(**training(checkpoint=file, resume=True, **others)), found)
+
+
+def test_saved_every_so_often_and_at_the_end(tmp_path, monkeypatch):
+    file, seen = tmp_path / "run.npz", []
+
+    def sample(rng):
+        if file.exists():
+            with np.load(file) as saved:
+                seen.append(int(saved["counts"][0]))
+        else:
+            seen.append(None)
+        return changes(rng)
+
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    bptt.fit(**training(sample=sample, checkpoint=file))
+    assert seen == [None] * 10 + [10] * 10 + [20] * 5
+    assert len(synced) == 3
+    with np.load(file) as saved:
+        assert saved["counts"].tolist() == [25, 100, 0, 0]
+    seen.clear()  # without resume it begins anew
+    bptt.fit(**training(sample=sample, checkpoint=file, steps=2))
+    assert seen == [25, 25]
+
+
+KILLED = """
+    import sys, time
+    import numpy as np
+    sys.path.insert(0, {tests!r})
+    import bptt
+    from test_training import changes, training
+
+    def slowly(rng):
+        time.sleep(0.002)
+        return changes(rng)
+
+    slowly.__name__ = "changes"
+    bptt.fit(**training(sample=slowly, steps=100_000, checkpoint={file!r}, every=3, carry=True))
+"""
+
+
+def test_a_run_that_is_killed(tmp_path):
+    """By the operating system, wherever it is; what is left goes on as if nothing had happened."""
+    file = tmp_path / "run.npz"
+    code = textwrap.dedent(KILLED.format(tests=str(Path(__file__).parent), file=str(file)))
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        while not file.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    with np.load(file) as saved:
+        done = int(saved["counts"][0])
+    others = {"steps": done + 20, "every": 3, "carry": True}
+    found = bptt.fit(**training(checkpoint=file, resume=True, **others))
+    assert same(found, bptt.fit(**training(**others)))
+
+
+def test_a_write_that_is_cut_off_leaves_the_file_before_it(tmp_path, monkeypatch):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, checkpoint=file))
+    before = file.read_bytes()
+
+    def torn(handle, **arrays):
+        handle.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", torn)
+    with pytest.raises(KeyboardInterrupt):
+        bptt.fit(**training(checkpoint=file, resume=True))
+    assert file.read_bytes() == before
+    monkeypatch.undo()
+    found = bptt.fit(**training(checkpoint=file, resume=True))
+    assert same(found, bptt.fit(**training()))
+
+
+class Bomb:
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def altered(file, **changed):
+    """The bytes of the checkpoint with some arrays replaced, or left out if None."""
+    with np.load(file) as saved:
+        arrays = {**saved, **changed}
+    out = io.BytesIO()
+    np.savez(out, **{name: a for name, a in arrays.items() if a is not None})
+    return out.getvalue()
+
+
+def bytes_of(save, *arguments, **arrays):
+    out = io.BytesIO()
+    save(out, *arguments, **arrays)
+    return out.getvalue()
+
+
+def one_bit_changed(data):
+    at = data.index(b"NUMPY") + 200  # among the numbers of the first array
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+UNREADABLE = {
+    "empty": lambda file: b"",
+    "text": lambda file: b"text",
+    "cut": lambda file: file.read_bytes()[:-100],
+    "cut early": lambda file: file.read_bytes()[:1000],
+    "one bit changed": lambda file: one_bit_changed(file.read_bytes()),
+    "pickle": lambda file: pickle.dumps(Bomb()),
+    "pickled array": lambda file: bytes_of(np.save, np.array(Bomb(), dtype=object)),
+    "pickle inside": lambda file: altered(file, training=np.array(Bomb(), dtype=object)),
+    "pickle among the arrays": lambda file: altered(file, losses=np.array([Bomb()])),
+    "one array": lambda file: bytes_of(np.save, np.zeros(3)),
+    "arrays": lambda file: bytes_of(np.savez, np.zeros(3), W=np.zeros(2)),
+    "zip": lambda file: bytes_of(lambda out: zipfile.ZipFile(out, "w").close()),
+    "no words": lambda file: altered(file, training=None),
+    "no generator": lambda file: altered(file, rng=None),
+    "no JSON": lambda file: altered(file, training="{"),
+    "a list": lambda file: altered(file, training="[]"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_files_that_are_no_checkpoints(tmp_path, kind):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, checkpoint=file))
+    file.write_bytes(UNREADABLE[kind](file))
+    refused(file, "which cannot be read")
+
+
+def refused(file, but, **others):
+    arguments = training(checkpoint=file, resume=True, **others)
+    state = json.dumps(arguments["rng"].bit_generator.state, default=str)
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match=r"^checkpoint: ") as raised:
+        bptt.fit(**arguments)
+    assert str(raised.value) == (
+        f"checkpoint: got {file}{', ' if but.startswith('which') else ' with '}{but}, "
+        "needs a checkpoint of this training"
+    )
+    assert json.dumps(arguments["rng"].bit_generator.state, default=str) == state
+    assert file.read_bytes() == before
+
+
+def small(rng):
+    return bptt.init_network(bptt.GRU, 1, 3, 2, rng=rng)
+
+
+OF_ANOTHER = {
+    "cell": ({"cell": bptt.LSTM}, r"cell GRU for LSTM, network \[.*\] for \[.*\]"),
+    "size": (
+        {"network": small(np.random.default_rng(0))},
+        r"network \['float64\(12, 4\)', .*\] for \['float64\(9, 3\)', .*\]",
+    ),
+    "precision": ({"dtype": np.float32}, r"network \['float64.*\] for \['float32.*\]"),
+    "optimiser": (
+        {"optimiser": bptt.adam(0.01)},
+        r"optimiser adam\(0.02, .*\) for adam\(0.01, .*\)",
+    ),
+    "loss": ({"loss": bptt.mean_squared_error}, "loss cross_entropy for mean_squared_error"),
+    "clip": ({"clip": None}, "clip 0.2 for None"),
+    "clip value": ({"clip": 1}, "clip 0.2 for 1.0"),
+    "window": ({"window": 3}, "window None for 3"),
+    "every": ({"every": 5}, "every 10 for 5"),
+    "carry": ({"carry": True}, "carry False for True"),
+    "batches": ({"sample": [changes(np.random.default_rng(0))]}, "batches 0 for 1"),
+    "generator": (
+        {"rng": np.random.Generator(np.random.SFC64(0))},
+        "generator PCG64 for SFC64",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OF_ANOTHER)
+def test_checkpoints_of_another_training(tmp_path, kind):
+    file = tmp_path / "run.npz"
+    others, but = OF_ANOTHER[kind]
+    bptt.fit(**training(steps=10, checkpoint=file))
+    arguments = training(checkpoint=file, resume=True, **others)
+    with pytest.raises(ValueError, match=r"^checkpoint") as raised:
+        bptt.fit(**arguments)
+    needs = "needs a checkpoint of this training"
+    assert re.fullmatch(
+        f"checkpoint: got {re.escape(str(file))} with {but}, {needs}", str(raised.value)
+    )
+
+
+def test_checkpoints_of_another_format(tmp_path):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, checkpoint=file))
+    with np.load(file) as saved:
+        words = json.loads(str(saved["training"]))
+    assert words["format"] == "bptt.fit 1"
+    file.write_bytes(altered(file, training=json.dumps({**words, "format": "bptt.fit 2"})))
+    refused(file, "format bptt.fit 2 for bptt.fit 1")
+    del words["format"]
+    file.write_bytes(altered(file, training=json.dumps(words)))
+    refused(file, "format None for bptt.fit 1")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"0 W": np.zeros((3, 3))},
+        {"0 W": np.zeros((12, 4), np.float32)},
+        {"2 c": np.zeros(3)},
+        {"losses": np.zeros((10, 1))},
+        {"norms": np.zeros(10, np.float32)},
+        {"state": np.zeros(4)},
+        {"counts": np.zeros(3, np.int64)},
+        {"counts": np.zeros(4)},
+        {"1 V": None},
+        {"3 W": np.zeros((12, 4))},
+    ],
+)
+def test_checkpoints_with_other_arrays(tmp_path, changed):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, checkpoint=file))
+    file.write_bytes(altered(file, **changed))
+    refused(file, "other arrays")
+
+
+def test_a_loss_without_a_name(tmp_path):
+    class Squares:
+        def __call__(self, z, target):
+            return bptt.cross_entropy(z, target)
+
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, loss=Squares(), checkpoint=file))
+    found = bptt.fit(**training(loss=Squares(), checkpoint=file, resume=True))
+    assert same(found, bptt.fit(**training()))
+
+
+# The bar and the picture
+
+
+def test_the_bar(capfd, tmp_path):
+    expected = bptt.fit(**training())
+    assert capfd.readouterr() == ("", "")
+    others = {"checkpoint": tmp_path / "run.npz", "progress": True}
+    bptt.fit(**training(steps=10, **others))
+    assert same(bptt.fit(**training(resume=True, **others)), expected)
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert "10/10 [" in out
+    assert "25/25 [" in out
+    assert " 0/25 [" not in out
+    assert f"loss={expected.history.losses[-1]:.4g}" in out
+    assert "update/s" in out
+
+
+def test_progress_is_shown_if_nothing_is_said(capfd):
+    arguments = training()
+    del arguments["progress"]
+    bptt.fit(**arguments)
+    assert "25/25" in capfd.readouterr().out
+
+
+def test_importing_the_package_imports_no_bar():
+    code = "import sys, bptt; print('tqdm' in sys.modules or 'matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("updates", [1, 49, 50, 230])
+def test_the_history_draws_itself(updates):
+    ax = Figure().subplots()
+    losses = np.linspace(1, 2, updates) ** 2
+    History(losses, losses, 5, False, False).plot(ax)
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("update", "loss", "log")
+    each, mean = ax.lines
+    assert_array_equal(each.get_xydata(), np.transpose([np.arange(1, updates + 1), losses]))
+    width = {1: 1, 49: 1, 50: 2, 230: 5}[updates]
+    right = [losses[k - width : k].mean() for k in range(width, updates + 1)]
+    assert_array_equal(mean.get_xdata(), np.arange(width, updates + 1))
+    assert_allclose(mean.get_ydata(), right, rtol=1e-13)
+    assert mean.get_color() == each.get_color()
+    assert (each.get_linewidth(), each.get_alpha()) == (0.5, 0.5)
+    assert not ax.texts
+
+
+@pytest.mark.parametrize("word", ["solved", "diverged"])
+def test_the_history_says_why_it_ends(word):
+    ax = Figure().subplots()
+    losses = np.array([3.0, 2.0, np.inf if word == "diverged" else 1.0])
+    History(losses, losses, 5, word == "solved", word == "diverged").plot(ax)
+    (text,) = ax.texts
+    assert text.get_text().strip() == word
+    assert (text.get_position(), text.get_ha(), text.get_va()) == ((3, 1), "right", "top")
+    assert text.get_transform() == ax.get_xaxis_transform()
+    line = ax.lines[-1]
+    assert_array_equal(line.get_xdata(), [3, 3])
+    assert line.get_color() == ax.lines[0].get_color()
+    assert (line.get_linestyle(), line.get_linewidth()) == (":", 1)
+    ax.figure.savefig(io.BytesIO())
