@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distributed import LocalCluster
+from joblib import parallel_config
 
 from bptt import ELMAN, init, unroll
 from experiments import Experiment, NotRepeated, StaleResults, repeat, run, runner, stored
@@ -151,7 +152,7 @@ def test_a_setting_that_json_holds_otherwise_is_found_again():
     assert repeat(shaped, 0, shape=(3,))["shape"] == [6, 1, 3]
 
 
-@pytest.mark.parametrize("backend", ["two processes", "dask"])
+@pytest.mark.parametrize("backend", ["two processes", "dask", "multiprocessing"])
 def test_every_backend_stores_the_same_rows(backend, tmp_path, monkeypatch):
     # The first ones take longest, so that they come in last.
     experiments = [of(3, seconds=0.4), of(4, 2, 6, name="two")]
@@ -162,6 +163,9 @@ def test_every_backend_stores_the_same_rows(backend, tmp_path, monkeypatch):
         settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
         with LocalCluster(**settings) as cluster:
             run_on_dask(experiments, cluster.scheduler_address)
+    elif backend == "multiprocessing":  # cannot hand over rows as they come in, as Ray's cannot
+        with parallel_config(backend=backend):
+            run(experiments, jobs=2)
     else:
         run(experiments, jobs=2)
     assert [lines(experiment) for experiment in experiments] == expected

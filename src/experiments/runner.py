@@ -14,15 +14,15 @@ import os
 import platform
 import time
 import tokenize
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from io import StringIO
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from tqdm import tqdm
 
 import bptt
@@ -85,8 +85,8 @@ def run(experiments: Sequence[Experiment], jobs: int = -1) -> None:
     """Run what has no fresh row yet, and store each row as soon as it is there.
 
     The work goes through joblib: to ``jobs`` processes of this machine (-1: one for each core), or
-    to whatever backend ``joblib.parallel_config`` has been given, such as a Dask cluster. What took
-    long the last time begins first, so that all processes end together.
+    to whatever backend ``joblib.parallel_config`` has been given, such as a Dask or Ray cluster.
+    What took long the last time begins first, so that all processes end together.
     """
     rows, waiting = {}, []
     for experiment in experiments:
@@ -98,9 +98,8 @@ def run(experiments: Sequence[Experiment], jobs: int = -1) -> None:
                 waiting.append((took, experiment, *job, code))
     waiting.sort(key=lambda job: -job[0])
     calls = (delayed(_row)(*job) for _, *job in waiting)
-    done = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")(calls)
     by_name = {experiment.name: experiment for experiment in experiments}
-    for name, row in tqdm(done, total=len(waiting), unit="run", smoothing=0):
+    for name, row in tqdm(_done(calls, jobs), total=len(waiting), unit="run", smoothing=0):
         rows[name][_key(row.setting, row.seed)] = row
         _write(by_name[name], rows[name])
 
@@ -140,6 +139,18 @@ def repeat(experiment: Experiment, seed: int, **setting: Any) -> dict[str, Any]:
     if again["solved"] != was["solved"]:
         raise NotRepeated(f"{experiment.name}: solved {again['solved']}, not {was['solved']}")
     return again
+
+
+def _done(calls: Iterable[Any], jobs: int) -> Iterator[tuple[str, Row]]:
+    """The rows as they come in, in whatever order; by the backend that joblib is set to."""
+    try:
+        parallel = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+    except ValueError:  # Ray's backend returns all or nothing: go in rounds, or a kill loses all
+        parallel, calls = Parallel(n_jobs=jobs, batch_size=1), iter(calls)
+        while some := list(islice(calls, 8 * effective_n_jobs(jobs))):
+            yield from parallel(some)
+    else:
+        yield from parallel(calls)
 
 
 def _row(experiment: Experiment, setting: Setting, seed: int, code: str) -> tuple[str, Row]:
