@@ -136,6 +136,18 @@ def test_huge_pre_activations_saturate_without_overflow(name, dtype):
 
 
 @cells
+@pytest.mark.parametrize("size", [1e2, 1e3, 1e30])
+def test_saturated_gates_are_0_or_1_in_a_complex_run_too(name, size):
+    """There the exponential must not overflow: 1/(1 + inf) is 0 for real numbers only."""
+    shut = {gate: -size for gate in "iforz" if gate in TORCH_GATES[name]}
+    run, s0 = constant(name, {**shut, "f": size})
+    params = run.params._replace(b=run.params.b + 1e-100j)
+    s = bptt.unroll(run.cell, params, run.x, s0).s
+    assert difference(s.real, run.s) <= ROUNDING
+    assert np.isfinite(s).all()
+
+
+@cells
 def test_partial_derivatives_are_the_same_for_one_step_or_many(name):
     run = problem(name, T=4, B=3, d=2, n=5).run()
     every = run.partials(slice(None))
@@ -163,6 +175,24 @@ class LeakyCell(bptt.Cell):
         self.asked.append(len(s))
         by_p = 0.75 * (1 - kept[..., 0, :, :] ** 2)
         return bptt.Partials(np.stack([by_p, np.full_like(by_p, 0.25)], axis=-2)[..., None, :, :])
+
+
+class WholeLSTM(type(bptt.LSTM)):
+    """The chain rule inside a step left to its table, as a cell may."""
+
+    def chained(self, before, s, kept):
+        return bptt.LSTM.partials(before, s, kept), None
+
+
+def test_the_chain_rule_inside_a_step_can_be_left_to_the_recurrence():
+    p = problem("LSTM", T=7, B=2, d=3, n=4)
+    run, whole = p.run(), bptt.unroll(WholeLSTM(), p.params, p.x, p.s0)
+    oracle.agree(bptt.backward(whole, p.dh), bptt.backward(run, p.dh), 1e-13)
+    (table, none), through = bptt.LSTM.chained(run.s[:-1], run.s[1:], run.kept)
+    assert (table.shape, none, through.shape) == ((7, 2, 1, 5, 4), None, (7, 2, 4))
+    c, o = run.s[1:, :, 4:], table[..., 0, 3, :]
+    assert difference(run.partials(slice(None)).p[..., 0, 3, :], o) == 0
+    assert difference(through * np.tanh(c), run.h[1:] * (1 - np.tanh(c) ** 2)) <= ROUNDING
 
 
 @pytest.mark.parametrize(

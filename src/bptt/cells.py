@@ -35,6 +35,7 @@ class Cell(ABC):
     #: arrays of the size of h that a step keeps for ``partials``; the first ``gates`` of them hold
     #: q_t when the step begins (if there are none, the place of s_t does)
     kept: int
+    order: tuple[int, ...] | None = None  #: of the gates within a step, if not that of W's rows
 
     @property
     def gates(self) -> int:
@@ -48,21 +49,38 @@ class Cell(ABC):
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         r"""Write :math:`s_t` into ``s``, and into ``kept`` what :meth:`partials` needs.
 
-        Shapes: ``before`` and ``s`` ``(B, k n)``; ``p`` and ``q`` ``(gates, B, n)``, scaled;
+        Shapes: ``before`` and ``s`` ``(k, B, n)``; ``p`` and ``q`` ``(gates, B, n)``, scaled;
         ``kept`` ``(kept, B, n)``. ``p`` and ``q`` may be overwritten.
         """
 
     @abstractmethod
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        """The derivatives of :meth:`step`, for arrays with any axes before B."""
+        """The derivatives of :meth:`step`, for states (..., B, k n) and kept (..., kept, B, n)."""
+
+    def chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:
+        """The same in fewer numbers, if only the last gate and the last part of s_t act on h_t.
+
+        Returns a table of one row, which holds the derivative of h_t by the last gate and that of
+        the last part by all else; and the derivative of h_t by the last part, (..., n). By default
+        the whole table and None, which leave nothing to the chain rule.
+        """
+        return self.partials(before, s, kept), None
 
 
 def _logistic(negative: Array) -> None:
     """From -a to 1/(1 + exp(-a)), in place; ``scale`` has turned the sign of the rows of a."""
-    np.minimum(negative, 88, out=negative)  # the exponential stays finite, in float32 too
+    if negative.dtype.kind == "c":  # for which 1/(1 + inf) is not 0
+        np.minimum(negative, 88, out=negative)
     np.exp(negative, out=negative)
     negative += 1
     np.reciprocal(negative, out=negative)
+
+
+def _columns(like: Array, number: int) -> tuple[Array, Array]:
+    """A table of one row and so many columns, and its columns, each in one piece for a step."""
+    *steps, B, n = like.shape
+    table = np.empty((*steps, number, B, n), like.dtype)
+    return np.moveaxis(table, -2, -3)[..., None, :, :], np.moveaxis(table, -3, 0)
 
 
 class ElmanCell(Cell):
@@ -71,7 +89,7 @@ class ElmanCell(Cell):
     parts, direct, scale, kept = 1, False, (1.0,), 0
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
-        np.add(p[0], q[0], out=s)
+        np.add(p, q, out=s)
         np.tanh(s, out=s)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
@@ -87,34 +105,36 @@ class LSTMCell(Cell):
     """
 
     parts, direct, scale, kept = 2, True, (-1.0, -1.0, 1.0, -1.0), 5
+    order = 0, 1, 3, 2  # the logistic gates first
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
+        i, f, g, tanh_c, h, c = kept[0], kept[1], kept[3], kept[4], s[0], s[1]
         np.add(p, q, out=q)
-        i, f, g, o, tanh_c = kept
-        np.tanh(g, out=tanh_c)
-        _logistic(q)  # of all gates in one go; g, which is no such gate, waits in a free place
-        g[...] = tanh_c
-        n = i.shape[-1]
-        h, c = s[:, :n], s[:, n:]
-        np.multiply(f, before[:, n:], out=c)
+        _logistic(q[:3])
+        np.tanh(g, out=g)
         np.multiply(i, g, out=h)
-        c += h
+        np.multiply(f, before[1], out=c)
+        np.add(c, h, out=c)
         np.tanh(c, out=tanh_c)
-        np.multiply(o, tanh_c, out=h)
+        np.multiply(kept[2], tanh_c, out=h)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        i, f, g, o, tanh_c = np.moveaxis(kept, -3, 0)
-        c_before = before[..., i.shape[-1] :]
-        p = np.empty((*i.shape[:-1], 2, 5, i.shape[-1]), i.dtype)
-        dh, dc = p[..., 0, :, :], p[..., 1, :, :]
-        np.multiply(g * i, 1 - i, out=dc[..., 0, :])
-        np.multiply(c_before * f, 1 - f, out=dc[..., 1, :])
-        np.multiply(i, 1 - g * g, out=dc[..., 2, :])
-        dc[..., 3, :] = 0
-        dc[..., 4, :] = f
-        np.multiply((o * (1 - tanh_c * tanh_c))[..., None, :], dc, out=dh)
-        np.multiply(tanh_c * o, 1 - o, out=dh[..., 3, :])
+        (by_c, _), through = self.chained(before, s, kept)
+        p = np.concatenate([by_c * through[..., None, None, :], by_c], axis=-3)
+        p[..., 3, :] = 0
+        p[..., 0, 3, :] = by_c[..., 0, 3, :]
         return Partials(p)
+
+    def chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array]:
+        i, f, o, g, tanh_c = np.moveaxis(kept, -3, 0)
+        p, (by_i, by_f, by_g, by_o, by_c) = _columns(i, 5)
+        c_before = before[..., i.shape[-1] :]
+        np.multiply(g * i, 1 - i, out=by_i)
+        np.multiply(c_before * f, 1 - f, out=by_f)
+        np.multiply(i, 1 - g * g, out=by_g)
+        np.multiply(tanh_c * o, 1 - o, out=by_o)
+        by_c[...] = f
+        return Partials(p), o * (1 - tanh_c * tanh_c)
 
 
 class GRUCell(Cell):
@@ -126,26 +146,28 @@ class GRUCell(Cell):
     parts, direct, scale, kept = 1, True, (-1.0, -1.0, 1.0), 4
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
-        r, z, new, p_new = kept
+        r, z, new, p_new, h = kept[0], kept[1], kept[2], kept[3], s[0]
         r_and_z = kept[:2]
-        r_and_z += p[:2]
+        np.add(r_and_z, p[:2], out=r_and_z)
         _logistic(r_and_z)
         p_new[...] = p[2]
-        np.multiply(r, p_new, out=s)
-        new += s
+        np.multiply(r, p_new, out=h)
+        np.add(new, h, out=new)
         np.tanh(new, out=new)
-        np.subtract(before, new, out=s)
-        s *= z
-        s += new
+        np.subtract(before[0], new, out=h)
+        np.multiply(h, z, out=h)
+        np.add(h, new, out=h)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
         r, z, new, p_new = np.moveaxis(kept, -3, 0)
-        by_new = (1 - z) * (1 - new * new)
-        by_r = by_new * p_new * r * (1 - r)
-        by_z = (before - new) * z * (1 - z)
-        p = np.stack([by_r, by_z, by_new * r, z], axis=-2)
-        q = np.stack([by_r, by_z, by_new], axis=-2)
-        return Partials(p[..., None, :, :], q[..., None, :, :])
+        p, (by_r, by_z, by_p, by_h) = _columns(r, 4)
+        q, (q_r, q_z, by_q) = _columns(r, 3)
+        np.multiply(1 - z, 1 - new * new, out=by_q)
+        np.multiply(by_q, r, out=by_p)
+        np.multiply(by_p * p_new, 1 - r, out=by_r)
+        np.multiply((before - new) * z, 1 - z, out=by_z)
+        by_h[...], q_r[...], q_z[...] = z, by_r, by_z
+        return Partials(p, q)
 
 
 ELMAN, LSTM, GRU = ElmanCell(), LSTMCell(), GRUCell()

@@ -7,6 +7,7 @@ steps: from the left or from the right, summed or one summand at a time.
 """
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.random import Generator
 from ._arguments import Array, array, instance, number, same_precision
 from .cells import Cell, Partials
 
-BLOCK = 2**19  # numbers in one gate table of a block of steps: many steps, but bounded memory
+BLOCK = 2**18  # numbers in one gate table of a block of steps: many steps, but bounded memory
 
 
 class Params(NamedTuple):
@@ -56,7 +57,10 @@ class Unrolled(NamedTuple):
 
     def partials(self, steps: slice) -> Partials:
         """The cell's partial derivatives at these steps; step t leads from s[t] to s[t + 1]."""
-        return self.cell.partials(self.s[:-1][steps], self.s[1:][steps], self.kept[steps])
+        return self.cell.partials(*self._at(steps))
+
+    def _at(self, steps: slice) -> tuple[Array, Array, Array]:
+        return self.s[:-1][steps], self.s[1:][steps], self.kept[steps]
 
 
 def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64) -> Params:
@@ -94,19 +98,24 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
     """
     (W, U, b), x, s0, dtype = run_arguments(cell, params, x, s0)
     (T, B, d), (gates, n) = x.shape, (cell.gates, W.shape[1])
-    s, kept = np.empty((T + 1, *s0.shape), dtype), np.empty((T, cell.kept, B, n), dtype)
-    s[0] = s0
-    scale = np.repeat(cell.scale, n)
-    Wt, Ut, bt = ((a.T * scale).astype(dtype) for a in (W, U, b))
-    q = kept[:, :gates] if cell.kept else s[1:, None]
+    # In memory, the gates lie one after the other within a step, and so do the parts of the state.
+    states, kept = np.empty((T + 1, cell.parts, B, n), dtype), np.empty((T, cell.kept, B, n), dtype)
+    states[0] = s0.reshape(B, cell.parts, n).swapaxes(0, 1)
+    order = list(cell.order or range(gates))
+    scale = np.array(cell.scale, dtype)[order, None, None]
+    by_gate = (scale * a.reshape(gates, n, -1)[order] for a in (W, U, b))
+    Wt, Ut, bt = (a.swapaxes(1, 2).astype(dtype, order="C") for a in by_gate)
+    Ut = Ut.swapaxes(0, 1).reshape(d, gates * n)
+    p, q = np.empty((gates, B, n), dtype), kept[:, :gates] if cell.kept else states[1:]
+    views = states[:-1], states[:-1, 0], q, states[1:], kept
     for steps in _blocks(T, B * len(W)):
         by_x = (x[steps].reshape(-1, d) @ Ut).reshape(-1, B, gates, n)
-        np.add(by_x.swapaxes(1, 2), bt.reshape(gates, 1, n), out=q[steps])
-    p = np.empty((B, gates * n), dtype)
-    p_gates = p.reshape(B, gates, n).swapaxes(0, 1)
-    for before, h, *step in zip(s[:-1], s[:-1, :, :n], q, s[1:], kept, strict=True):
-        np.matmul(h, Wt, out=p)
-        cell.step(before, p_gates, *step)
+        np.add(by_x.swapaxes(1, 2), bt, out=q[steps])
+        with np.errstate(over="ignore"):  # of a gate that is shut: 1/(1 + inf) is 0
+            for before, h, *step in zip(*(a[steps] for a in views), strict=True):
+                np.matmul(h, Wt, out=p)
+                cell.step(before, p, *step)
+    s = states.swapaxes(1, 2).reshape(T + 1, B, -1)
     return Unrolled(cell, Params(W, U, b), x, s, kept)
 
 
@@ -144,26 +153,22 @@ def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradient
         Gradients: By W, U, b, x and s0. Nothing is conjugated in a complex run.
     """
     dh, cell, params = _loss_derivative(unrolled, dh), unrolled.cell, unrolled.params
-    T, B, n = dh.shape
-    s0 = np.zeros((B, cell.parts * n), dh.dtype) if ds is None else ds
-    s0 = array("ds", s0, "B k*n", B=B, **{"k*n": cell.parts * n})
+    (T, B, n), k = dh.shape, cell.parts
+    s0 = np.zeros((B, k * n), dh.dtype)
+    if ds is not None:
+        s0 = array("ds", ds, "B k*n", B=B, **{"k*n": k * n})
     dtype = same_precision(ds=s0, run=dh)
     W, U, b, x = (np.zeros(a.shape, dtype) for a in (*params, unrolled.x))
     for steps in reversed(_blocks(T, B * len(W))):
-        table = unrolled.partials(steps)
-        adjoint = np.zeros((len(table.p) + 1, B, cell.parts, n), dtype)
-        adjoint[1:, :, 0] = dh[steps]
-        adjoint[-1] += s0.reshape(adjoint[-1].shape)
-        columns = np.empty(table.p[:, :, 0].shape, dtype)
-        views = list(zip(table.p, adjoint[1:], columns, adjoint[:-1], strict=True))
-        for by_p, after, by_column, before in reversed(views):
-            _to_columns(by_p, after, by_column)
-            _to_state(unrolled, by_column, before)
+        table, through = cell.chained(*unrolled._at(steps))
+        adjoint = _adjoint(dh[steps], k, dtype, 1)
+        adjoint[-1] += s0.reshape(B, k, 1, n).swapaxes(0, 1)
+        columns = _sweep(unrolled, table.p, through, adjoint)
         dp, dq = _to_products(unrolled, table, columns, adjoint[1:])
         for total, part in zip((W, U, b), _weights(unrolled, steps, dp, dq), strict=True):
             total += part
-        x[steps] = (dq @ params.U).reshape(x[steps].shape)
-        s0 = adjoint[0].reshape(s0.shape)
+        np.matmul(dq, params.U, out=x[steps].reshape(len(dq), -1))
+        s0 = adjoint[0].swapaxes(0, 1).reshape(s0.shape)
     return Gradients(W, U, b, x, s0)
 
 
@@ -270,30 +275,62 @@ def _loss_derivative(unrolled: Unrolled, dh: Array) -> Array:
     return dh.astype(same_precision(dh=dh, run=unrolled.s), copy=False)
 
 
+def _adjoint(dh: Array, parts: int, dtype: Any, before: int = 0) -> Array:
+    """The adjoints of the states, (steps, k, B, 1, n), with what the loss gives; zero before."""
+    steps, B, n = dh.shape
+    adjoint = np.zeros((before + steps, parts, B, 1, n), dtype)
+    adjoint[before:, 0, :, 0] = dh
+    return adjoint
+
+
+def _sweep(unrolled: Unrolled, p: Array, through: Array | None, adjoint: Array) -> Array:
+    """Complete the adjoints of the states, last step first; returns those of the columns of p."""
+    cell, W = unrolled.cell, unrolled.params.W
+    steps, B, _, width, n = p.shape
+    columns, by_h = np.empty((steps, B, width, n), adjoint.dtype), np.empty((B, n), adjoint.dtype)
+    # Views of all steps are made here, because in the loop each costs as much as a small product.
+    dp, direct = columns.reshape(steps, B, -1)[:, :, : len(W)], columns[:, :, cell.gates :]
+    h, last = adjoint[:-1, 0, :, 0], adjoint[:-1, -1]
+    views = p.swapaxes(1, 2), adjoint[1:], columns, dp, direct, h, last
+    chain = repeat(None) if through is None else through[::-1, :, None]
+    backwards = zip(chain, *(a[::-1] for a in views), strict=False)
+    for by_last, p_t, adjoint_t, columns_t, dp_t, direct_t, h_before, last_before in backwards:
+        if by_last is None:
+            _to_columns(p_t, adjoint_t, columns_t)
+        else:
+            _through_last(p_t[0], by_last, adjoint_t, columns_t)
+        np.dot(dp_t, W, out=by_h)
+        np.add(h_before, by_h, out=h_before)
+        if cell.direct:
+            np.add(last_before, direct_t, out=last_before)
+    return columns
+
+
 def _to_columns(table: Array, adjoint: Array, out: Array) -> None:
     """From the adjoint of s_t to that of each column of the table: the sum over parts of s_t."""
-    np.multiply(table[..., 0, :, :], adjoint[..., :1, :], out=out)
-    for a in range(1, adjoint.shape[-2]):
-        out += table[..., a, :, :] * adjoint[..., a : a + 1, :]
+    np.multiply(table[0], adjoint[0], out=out)
+    for part in range(1, len(table)):
+        out += table[part] * adjoint[part]
 
 
-def _to_state(unrolled: Unrolled, columns: Array, out: Array) -> None:
-    """From the columns of a step to the adjoint of s_{t-1}, added to ``out``: W^T and direct."""
-    W, gates = unrolled.params.W, unrolled.cell.gates
-    h, last = out[..., 0, :], out[..., -1, :]
-    h += columns[..., :gates, :].reshape(*columns.shape[:-2], len(W)) @ W
-    if unrolled.cell.direct:
-        last += columns[..., gates, :]
+def _through_last(row: Array, by_last: Array, adjoint: Array, out: Array) -> None:
+    """The same for a chained table, whose last gate stands before the direct column."""
+    h, last, gate = adjoint[0], adjoint[1], out[:, -2:-1]
+    np.multiply(by_last, h, out=gate)
+    np.add(last, gate, out=last)
+    np.multiply(row, last, out=out)
+    np.multiply(row[:, -2:-1], h, out=gate)
 
 
 def _to_products(unrolled: Unrolled, table: Partials, columns: Array, adjoint: Array) -> Any:
     """The adjoints of p and of q over the steps of a table, each (steps B, gates n)."""
-    shape, gates = (-1, len(unrolled.params.W)), unrolled.cell.gates
-    dp = columns[..., :gates, :].reshape(shape)
+    steps, B, _, n = columns.shape
+    shape, gates = (steps * B, -1), unrolled.cell.gates
+    dp = columns.reshape(shape)[:, : gates * n]
     if table.q is None:
         return dp, dp
-    dq = np.empty(columns[..., :gates, :].shape, columns.dtype)
-    _to_columns(table.q[: len(columns)], adjoint, dq)
+    dq = np.empty((steps, B, gates, n), columns.dtype)
+    _to_columns(np.moveaxis(table.q[:steps], 2, 0), adjoint.swapaxes(0, 1), dq)
     return dp, dq.reshape(shape)
 
 
@@ -307,16 +344,16 @@ def _weights(unrolled: Unrolled, steps: slice, dp: Array, dq: Array) -> tuple[Ar
 def _by_lag(unrolled: Unrolled, dh: Array, lags: int) -> Iterator[tuple[Any, ...]]:
     """By lag: the steps that the losses reach, the adjoints of p and q there, what comes to s_0."""
     table = unrolled.partials(slice(None))
-    adjoint = np.zeros((*dh.shape[:2], unrolled.cell.parts, dh.shape[2]), dh.dtype)
-    adjoint[:, :, 0] = dh
+    cell, W, adjoint = unrolled.cell, unrolled.params.W, _adjoint(dh, unrolled.cell.parts, dh.dtype)
     for _ in range(lags):
         reached = slice(0, len(adjoint))
         columns = np.empty(table.p[reached, :, 0].shape, dh.dtype)
-        _to_columns(table.p[reached], adjoint, columns)
+        _to_columns(np.moveaxis(table.p[reached], 2, 0), adjoint.swapaxes(0, 1), columns)
         dp, dq = _to_products(unrolled, table, columns, adjoint)
-        adjoint = np.zeros_like(adjoint)
-        _to_state(unrolled, columns, adjoint)
-        yield reached, dp, dq, adjoint[0]
+        adjoint = _adjoint((dp @ W).reshape(dh[reached].shape), cell.parts, dh.dtype)
+        if cell.direct:
+            adjoint[:, -1] += columns[:, :, cell.gates :]
+        yield reached, dp, dq, adjoint[0].swapaxes(0, 1)
         adjoint = adjoint[1:]
 
 
