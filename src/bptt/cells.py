@@ -93,7 +93,8 @@ class ElmanCell(Cell):
         np.tanh(s, out=s)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        return Partials((1 - s * s)[..., None, None, :])
+        p = s * s
+        return Partials(np.subtract(1, p, out=p)[..., None, None, :])
 
 
 class LSTMCell(Cell):

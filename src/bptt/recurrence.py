@@ -278,7 +278,8 @@ def _loss_derivative(unrolled: Unrolled, dh: Array) -> Array:
 def _adjoint(dh: Array, parts: int, dtype: Any, before: int = 0) -> Array:
     """The adjoints of the states, (steps, k, B, 1, n), with what the loss gives; zero before."""
     steps, B, n = dh.shape
-    adjoint = np.zeros((before + steps, parts, B, 1, n), dtype)
+    adjoint = np.empty((before + steps, parts, B, 1, n), dtype)
+    adjoint[:before] = adjoint[:, 1:] = 0
     adjoint[before:, 0, :, 0] = dh
     return adjoint
 
