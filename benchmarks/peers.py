@@ -1,6 +1,10 @@
-"""`unroll` and `backward` beside PyTorch, JAX and the bare matrix products: ``make bench``.
+"""`unroll` and `backward` beside PyTorch, JAX and the bare calls of NumPy: ``make bench``.
 
-One run measures all four in turn, on one thread and one core each; the medians go to
+``python benchmarks/peers.py LSTM "float32 B=1"`` measures again only the rows whose labels hold all
+words of one of the arguments, and ``--missing`` only those that are not stored; the other rows
+stay, if they are of the same code, machine and versions.
+
+One run measures all in turn, on one thread and one core each; the medians go to
 ``benchmarks/results/peers.json``. What counts is their ratio: times differ between machines. They
 are processor times, which other programs do not lengthen; on one thread, that is how long a call
 takes. Before it is timed, each peer must give the gradients of ours.
@@ -14,7 +18,10 @@ os.environ.update(XLA_FLAGS="--xla_cpu_multi_thread_eigen=false", JAX_PLATFORMS=
 if hasattr(os, "sched_setaffinity"):  # and one core, on which no other thread can help
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
+import argparse
 import datetime
+import hashlib
+import itertools
 import json
 import platform
 import statistics
@@ -106,18 +113,57 @@ def by_jax(cell: bptt.Cell, params: bptt.Params, x: Any, s0: Any, dh: Any) -> Ca
 
 
 def by_products(cell: bptt.Cell, params: bptt.Params, x: Any, s0: Any, dh: Any) -> Call:
-    """The limit: the matrix products that nobody can do without, and nothing else."""
+    """The matrix products that nobody can do without, and nothing else."""
+    return bare(cell, params, x, dh, [], [])
+
+
+def by_calls(cell: bptt.Cell, params: bptt.Params, x: Any, s0: Any, dh: Any) -> Call:
+    """These, and the calls of NumPy that the formulas ask for at each step: no view is made, no
+    table, and every array is at hand. Without compiled code of one's own, it hardly goes faster.
+    """
+    return bare(cell, params, x, dh, *STEPS[repr(cell)])
+
+
+# For each call at a step, forward and backward: the function, and on how many gates it acts.
+LOGISTIC = np.exp, np.add, np.reciprocal
+STEPS: dict[str, tuple[list[tuple[Any, int]], list[tuple[Any, int]]]] = {
+    "ELMAN": ([(np.add, 1), (np.tanh, 1)], [(np.multiply, 1), (np.add, 1)]),
+    "LSTM": (
+        [(np.add, 4), *((f, 3) for f in LOGISTIC), (np.tanh, 1)]
+        + [(f, 1) for f in (np.multiply, np.multiply, np.add, np.tanh, np.multiply)],
+        [(np.multiply, 1), (np.add, 1), (np.multiply, 4), (np.multiply, 1), (np.add, 1)],
+    ),
+    "GRU": (
+        [(np.add, 2), *((f, 2) for f in LOGISTIC)]
+        + [(f, 1) for f in (np.multiply, np.add, np.tanh, np.subtract, np.multiply, np.add)],
+        [(np.multiply, 3), (np.multiply, 1), (np.add, 1), (np.add, 1)],
+    ),
+}
+
+
+def bare(cell: Any, params: bptt.Params, x: Any, dh: Any, forward: Any, backward: Any) -> Call:
+    """The products of a run and its gradients, and these elementwise calls at each step."""
     (T, B, d), (rows, n) = x.shape, params.W.shape
     h, x = dh.reshape(T * B, n), x.reshape(T * B, d)
     dp = np.repeat(dh, cell.gates, axis=2)
     Wt, Ut, p, by_h = params.W.T.copy(), params.U.T.copy(), dp[0].copy(), dh[0].copy()
+    a, b, out = (np.ones((4, B, n), dh.dtype) for _ in range(3))
+
+    def ready(calls: Any) -> Any:
+        return [(f, (*(a[:k], b[:k])[: f.nin], out[:k])) for f, k in calls]
+
+    forward, backward = ready(forward), ready(backward)
 
     def call() -> None:
         x @ Ut
         for t in range(T):
-            np.matmul(dh[t], Wt, out=p)
+            np.dot(dh[t], Wt, out=p)
+            for f, arrays in forward:
+                f(*arrays)
         for t in range(T):
-            np.matmul(dp[t], params.W, out=by_h)
+            np.dot(dp[t], params.W, out=by_h)
+            for f, arrays in backward:
+                f(*arrays)
         flat = dp.reshape(T * B, rows)
         flat.T @ h, flat.T @ x, flat @ params.U
 
@@ -137,7 +183,7 @@ def medians(calls: list[Call]) -> list[float]:
 
 
 def row(cell: bptt.Cell, dtype: Any, T: int, B: int, n: int, d: int) -> dict[str, Any]:
-    """The four times of one cell, precision and size, after a check that the gradients agree."""
+    """The five times of one cell, precision and size, after a check that the gradients agree."""
     rng = np.random.default_rng(0)
     params = bptt.init(cell, d, n, rng=rng, dtype=dtype)
     shapes = (T, B, d), (B, cell.parts * n), (T, B, n)
@@ -149,46 +195,83 @@ def row(cell: bptt.Cell, dtype: Any, T: int, B: int, n: int, d: int) -> dict[str
         for a, b in zip(ours(), peer(), strict=True):
             assert np.asarray(b).dtype == dtype
             assert abs(a - np.asarray(b)).max() <= tolerance * abs(a).max(), (cell, dtype, T, n)
-    times = medians([ours, *peers, by_products(*problem)])
+    times = medians([ours, *peers, by_products(*problem), by_calls(*problem)])
     sizes = {"cell": repr(cell), "dtype": np.dtype(dtype).name, "T": T, "B": B, "n": n, "d": d}
-    return sizes | dict(zip(("ours", "torch", "jax", "products"), times, strict=True))
+    return sizes | dict(zip(("ours", "torch", "jax", "products", "calls"), times, strict=True))
 
 
-def machine() -> dict[str, Any]:
+def about() -> dict[str, Any]:
     """What the times depend on, and nothing that names the machine."""
     system = platform.system()
     if system == "Linux":
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
-    return {"cpu": processor(), "cores": os.cpu_count(), "os": system}
+    versions = {"python": platform.python_version(), "numpy": np.__version__}
+    versions |= {"torch": torch.__version__, "jax": jax.__version__}
+    modules = ("_arguments", "cells", "recurrence")
+    code = b"".join(Path(bptt.__file__).with_name(f"{m}.py").read_bytes() for m in modules)
+    return {
+        "machine": {"cpu": processor(), "cores": os.cpu_count(), "os": system},
+        "versions": versions,
+        "threads": 1,
+        "code": hashlib.sha256(code).hexdigest()[:16],
+    }
+
+
+def stored(now: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows that hold for what there is now, by label."""
+    if not RESULTS.exists():
+        return {}
+    found = json.loads(RESULTS.read_text())
+    if any(found.get(key) != value for key, value in now.items()):
+        return {}
+    return {label(**row): row for row in found["rows"]}
+
+
+def label(cell: Any, dtype: str, T: int, B: int, n: int, d: int, **_: Any) -> str:
+    return f"{cell!s:5} {dtype} T={T} B={B} n={n} d={d}"
+
+
+def store(now: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Written after each row, so that a run that is stopped can be completed."""
+    date = {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
+    lines = ",\n".join(f"  {json.dumps(r)}" for r in rows)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(f'{json.dumps(now | date, indent=1)[:-2]},\n "rows": [\n{lines}\n ]\n}}\n')
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rows", nargs="*", help="words of the labels of rows; all rows if none")
+    parser.add_argument("--missing", action="store_true", help="only rows that are not stored")
+    options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     torch.set_num_threads(1)
     for dtype in (np.float32, np.float64):
         # OpenBLAS prefetches from all of its buffer, which is slow until a large product maps it.
         np.ones((1000, 1000), dtype) @ np.ones((1000, 1000), dtype)
-    rows = []
-    print("cell   dtype       T   B   n   d      ours  of torch  of jax  of products")
-    for cell in (bptt.ELMAN, bptt.LSTM, bptt.GRU):
-        for dtype in (np.float32, np.float64):
-            for size in SIZES:
-                rows.append(row(cell, dtype, *size))
-                *labels, ours, by_torch, by_jax, products = rows[-1].values()
-                ratios = ours / by_torch, ours / by_jax, ours / products
-                print("{:6} {:8} {:4} {:3} {:3} {:3}".format(*labels), end="", flush=True)
-                print(f"{1e3 * ours:8.2f} ms  {'     '.join(f'{r:5.2f}' for r in ratios)}")
+    cells, dtypes = (bptt.ELMAN, bptt.LSTM, bptt.GRU), (np.float32, np.float64)
+    problems = {
+        label(cell, np.dtype(dtype).name, *size): (cell, dtype, *size)
+        for cell, dtype, size in itertools.product(cells, dtypes, SIZES)
+    }
+    now = about()
+    rows = stored(now)
+    print(f"{'':45}     ours  of torch  of jax  of products  of calls")
+    for name, problem in problems.items():
+        wanted = any(set(words.split()) <= set(name.split()) for words in options.rows or [""])
+        if not wanted or (options.missing and name in rows):
+            continue
+        print(f"{name:45}", end="", flush=True)
+        rows[name] = row(*problem)
+        store(now, [rows[key] for key in problems if key in rows])
+        ours, *others = (rows[name][key] for key in ("ours", "torch", "jax", "products", "calls"))
+        ratios = [ours / other for other in others]
+        print(f"{1e3 * ours:8.2f} ms  {'     '.join(f'{r:5.2f}' for r in ratios)}", flush=True)
+    print(f"{len(rows)} of {len(problems)} rows stored")
     for peer in ("torch", "jax"):
-        ratios = [r["ours"] / r[peer] for r in rows]
-        mean = statistics.geometric_mean(ratios)
-        print(f"of {peer}: {mean:.2f} in the geometric mean, at most {max(ratios):.2f}")
-    versions = {"python": platform.python_version(), "numpy": np.__version__}
-    versions |= {"torch": torch.__version__, "jax": jax.__version__}
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    about = {"machine": machine(), "versions": versions, "threads": 1, "date": date}
-    lines = ",\n".join(f"  {json.dumps(r)}" for r in rows)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(f'{json.dumps(about, indent=1)[:-2]},\n "rows": [\n{lines}\n ]\n}}\n')
+        ratios = [r["ours"] / r[peer] for r in rows.values()]
+        mean, wins = statistics.geometric_mean(ratios), sum(ratio <= 1 for ratio in ratios)
+        print(f"of {peer}: mean {mean:.2f}, {wins} at most 1, the largest {max(ratios):.2f}")
 
 
 if __name__ == "__main__":
