@@ -99,6 +99,18 @@ PAGES = {
     "references.bib": "@misc{BOOK, author = {Someone}, title = {Some title}, year = {2000}}\n",
 }
 
+# A module of experiments.
+SMALL = """\
+from .runner import Experiment
+
+
+def train(seed, n):
+    return {"first": [1.0 * n], "solved": seed > 0}
+
+
+SMALL = Experiment("small", train, [{"n": 2}], range(3))
+"""
+
 # What is wrong: the text of the chapter, what replaces it, and what the build says of it.
 FAULTS = {
     "failing cell": ("style.use()", "style.use(1)", "TypeError"),
@@ -224,6 +236,25 @@ def test_new_measurements_execute_the_chapters_again(book):
     result = build(book)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "2468" in page(book, "chapter.html").text
+
+
+def test_stored_trainings_are_read_until_their_code_changes(book):
+    module = book / "src" / "experiments" / "small.py"
+    module.write_text(SMALL)
+    environment = {**os.environ, "PYTHONPATH": str(book / "src")}
+    command = [sys.executable, "-m", "experiments", "small", "--jobs", "1"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    read = "from experiments import repeat, small, stored\n"
+    read += 'print(len(stored(small.SMALL)), "rows", repeat(small.SMALL, 1, n=2)["solved"])\nprint('
+    edit(book / "book" / "chapter.md", "print(", read)
+    result = build(book)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 rows True" in page(book, "chapter.html").text
+    edit(module, "seed > 0", "seed > 1")
+    result = build(book)
+    assert result.returncode != 0
+    said = "StaleResults.*small: of 3 rows 0 are missing and 3 are of other code.*make experiments"
+    assert re.search(said, result.stderr, re.DOTALL)
 
 
 def test_two_builds_from_nothing_are_byte_identical(book):
