@@ -26,7 +26,9 @@ import json
 import platform
 import statistics
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,8 +54,12 @@ def by_ours(cell: bptt.Cell, params: bptt.Params, x: Any, s0: Any, dh: Any) -> C
     return lambda: bptt.backward(bptt.unroll(cell, params, x, s0), dh)
 
 
-def by_torch(cell: bptt.Cell, params: bptt.Params, x: Any, s0: Any, dh: Any) -> Call:
-    """The same by PyTorch's layer; its second bias is zero."""
+def by_torch(
+    cell: bptt.Cell, params: bptt.Params, x: Any, s0: Any, dh: Any, onednn: bool = True
+) -> Call:
+    """The same by PyTorch's layer; its second bias is zero. oneDNN has a kernel for a whole layer,
+    which PyTorch calls for the LSTM in float32 alone.
+    """
     n, d = params.W.shape[1], params.U.shape[1]
     layer = getattr(torch.nn, {"ELMAN": "RNN"}.get(repr(cell), repr(cell)))(d, n)
     layer = layer.to(torch.from_numpy(x).dtype)
@@ -73,8 +79,9 @@ def by_torch(cell: bptt.Cell, params: bptt.Params, x: Any, s0: Any, dh: Any) -> 
     def call() -> Any:
         for a in (*wanted, layer.bias_hh_l0):
             a.grad = None
-        h, _ = layer(inputs, state if len(state) > 1 else state[0])
-        h.backward(by_h)
+        with nullcontext() if onednn else torch.backends.mkldnn.flags(enabled=False):
+            h, _ = layer(inputs, state if len(state) > 1 else state[0])
+            h.backward(by_h)
         W, U, b, by_x, *by_state = (a.grad for a in wanted)
         return W, U, b, by_x, torch.cat([a[0] for a in by_state], dim=1)
 
@@ -183,7 +190,7 @@ def medians(calls: list[Call]) -> list[float]:
 
 
 def row(cell: bptt.Cell, dtype: Any, T: int, B: int, n: int, d: int) -> dict[str, Any]:
-    """The five times of one cell, precision and size, after a check that the gradients agree."""
+    """The times of one cell, precision and size, after a check that the gradients agree."""
     rng = np.random.default_rng(0)
     params = bptt.init(cell, d, n, rng=rng, dtype=dtype)
     shapes = (T, B, d), (B, cell.parts * n), (T, B, n)
@@ -195,9 +202,13 @@ def row(cell: bptt.Cell, dtype: Any, T: int, B: int, n: int, d: int) -> dict[str
         for a, b in zip(ours(), peer(), strict=True):
             assert np.asarray(b).dtype == dtype
             assert abs(a - np.asarray(b)).max() <= tolerance * abs(a).max(), (cell, dtype, T, n)
-    times = medians([ours, *peers, by_products(*problem), by_calls(*problem)])
+    calls = {"ours": ours, "torch": peers[0], "jax": peers[1]}
+    calls |= {"products": by_products(*problem), "calls": by_calls(*problem)}
+    if (cell, dtype) == (bptt.LSTM, np.float32):
+        calls["torch without oneDNN"] = by_torch(*problem, onednn=False)
+    times = medians(list(calls.values()))
     sizes = {"cell": repr(cell), "dtype": np.dtype(dtype).name, "T": T, "B": B, "n": n, "d": d}
-    return sizes | dict(zip(("ours", "torch", "jax", "products", "calls"), times, strict=True))
+    return sizes | dict(zip(calls, times, strict=True))
 
 
 def about() -> dict[str, Any]:
@@ -246,6 +257,7 @@ def main() -> None:
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "TF32")  # of other hardware, when oneDNN is set aside
     for dtype in (np.float32, np.float64):
         # OpenBLAS prefetches from all of its buffer, which is slow until a large product maps it.
         np.ones((1000, 1000), dtype) @ np.ones((1000, 1000), dtype)
