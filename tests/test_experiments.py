@@ -15,10 +15,11 @@ import pytest
 from distributed import LocalCluster
 from joblib import parallel_config
 
-from bptt import ELMAN, init, unroll
+from bptt import ELMAN, Params, backward, check, init, rtrl, summands, unroll
 from experiments import Experiment, NotRepeated, StaleResults, repeat, run, runner, stored
 from experiments.__main__ import known
 from experiments.on_dask import run_on_dask
+from experiments.remedies import Leaky, Relu, first_input, network, orthogonal
 
 SRC = Path(__file__).parents[1] / "src"
 CALLS = []
@@ -359,3 +360,44 @@ def test_each_experiment_of_the_book_has_a_place_for_its_rows():
     for name, experiment in known().items():
         assert name == experiment.name
         assert experiment.train.__module__.startswith("experiments.")
+
+
+@pytest.mark.parametrize("cell", [Leaky(0.3), Leaky(np.array([0.1, 0.5, 1.0])), Relu()])
+def test_the_cells_of_chapter_12_have_the_right_derivatives(cell):
+    rng = np.random.default_rng(0)
+    params, x = init(ELMAN, 2, 3, rng=rng), rng.standard_normal((6, 4, 2))
+    s0, dh = rng.uniform(-1, 1, (4, 3)), rng.standard_normal((6, 4, 3))
+    run = unroll(cell, params, x, s0)
+    gradients = backward(run, dh)
+    for k in range(5):
+
+        def loss(value, k=k):
+            W, U, b, x_k, s0_k = (*(*params, x, s0)[:k], value, *(*params, x, s0)[k + 1 :])
+            return (unroll(cell, Params(W, U, b), x_k, s0_k).h[1:] * dh).sum()
+
+        check(loss, (*params, x, s0)[k], gradients[k], rng=rng)
+    for W in (rtrl(run, dh).W, summands(run, dh).W.sum(axis=0)):
+        np.testing.assert_allclose(W, gradients.W, atol=1e-13)
+
+
+def test_a_leak_of_one_is_no_leak():
+    rng = np.random.default_rng(0)
+    params, x = init(ELMAN, 2, 3, rng=rng), rng.standard_normal((6, 4, 2))
+    np.testing.assert_array_equal(unroll(Leaky(1.0), params, x).h, unroll(ELMAN, params, x).h)
+
+
+def test_the_networks_and_sequences_of_the_phase_diagram():
+    rng = np.random.default_rng(0)
+    Q = orthogonal(7, rng)
+    np.testing.assert_allclose(Q.T @ Q, np.eye(7), atol=1e-14)
+    for start, exact in {"orthogonal": True, "identity": True, "gaussian": False}.items():
+        W = network(start, 0.7, 400, rng)[1].W
+        radius = abs(np.linalg.eigvals(W)).max()
+        assert radius == pytest.approx(0.7, rel=1e-12 if exact else 0.1)
+    batch = first_input(9, 300, rng)
+    np.testing.assert_array_equal(batch.x[0, :, 0], 2 * batch.target[-1] - 1)
+    assert not batch.x[1:, :, 0].any()
+    assert 0.9 < abs(batch.x[..., 1]).max() <= 1
+    assert batch.counts.sum(axis=0).tolist() == [1] * 300
+    assert batch.counts[-1].all()
+    assert 0.4 < batch.target.mean() < 0.6

@@ -130,7 +130,7 @@ def clip_by_norm(gradients: Arrays, limit: float) -> Arrays:
 def clip_by_value(gradients: Arrays, limit: float) -> Arrays:
     """The gradients, each entry cut to the interval from -limit to limit.
 
-    So their direction changes, and may even ascend. As :func:`clip_by_norm` in all else.
+    So their direction changes, but still descends. As :func:`clip_by_norm` in all else.
     """
     limit = float(number("limit", limit, 0, kinds=REAL))
     _finite_norm(gradients)
