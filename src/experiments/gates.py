@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from bptt import LSTM, cross_entropy, softmax
+from bptt.cells import LSTM
+from bptt.readout import cross_entropy, softmax
 from bptt.tasks import TemporalOrder
 from bptt.training import Network, adam, fit, init_network, predict
 
 from .runner import Experiment, Row
 
 TASK = TemporalOrder(50)
-UNITS, BATCH, UPDATES, EVERY = 10, 20, 1000, 25
+UNITS, BATCH, UPDATES, EVERY = 10, 20, 500, 25
 
 
 def untrained(seed: int, bias: float) -> Network:
