@@ -20,6 +20,8 @@ from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
+EM, PADDING = 1.1, 0.6  # of displays, in rem; in book.css
+STRUT = r'class="(?:katex-)?strut" style="height:([\d.]+)em;(?:vertical-align:-([\d.]+)em)?'
 
 
 def node() -> str | None:
@@ -56,6 +58,15 @@ def typeset(tex: str, display: bool, macros: str) -> dict[str, str]:
     process.stdin.flush()
     answer: dict[str, str] = json.loads(process.stdout.readline())
     return answer
+
+
+def height(tex: str, macros: dict[str, str]) -> float:
+    """The height of a display in rem, as book.css sets it."""
+    html = typeset(tex, True, json.dumps(macros)).get("html", "")
+    struts = re.findall(STRUT, html)
+    depths = [float(below or 0) for _, below in struts]
+    heights = [float(whole) - below for (whole, _), below in zip(struts, depths, strict=True)]
+    return PADDING + EM * (max([0.909, *heights]) + max([0.347, *depths]))
 
 
 def formula(translator: Any, place: nodes.Element, display: bool) -> str:

@@ -37,6 +37,7 @@
     card.setAttribute("role", "tooltip");
     const copy = target.cloneNode(true);
     for (const node of [copy, ...copy.querySelectorAll("[id]")]) node.removeAttribute("id");
+    for (const node of [copy, ...copy.querySelectorAll(".later")]) node.classList.remove("later");
     for (const image of copy.querySelectorAll("img")) {
       image.src = new URL(image.getAttribute("src"), url).href;
       image.loading = "eager";
@@ -98,11 +99,38 @@ const reachable = (boxes) => {
     }
   });
 };
-// Boxes change when the window does or a fold opens, their contents when fonts arrive.
-const boxes = [...document.querySelectorAll(wide)];
-const sizes = new ResizeObserver((changes) => reachable(changes.map((change) => change.target)));
-for (const box of boxes) sizes.observe(box);
-document.fonts.addEventListener("loadingdone", () => reachable(boxes));
+// Boxes change when the window does, a fold opens or the reader comes near, their contents when fonts arrive.
+const laid = new Set(); // to ask the others would lay them out
+const sizes = new ResizeObserver((changes) => {
+  const boxes = changes.map((change) => change.target);
+  for (const box of boxes) laid.add(box);
+  reachable(boxes);
+});
+for (const box of document.querySelectorAll(wide)) sizes.observe(box);
+document.fonts.addEventListener("loadingdone", () => reachable([...laid]));
+
+// The contents at the side show the section on screen, from the first scroll on.
+const contents = document.querySelector(".bd-toc-nav");
+if (contents) {
+  const spy = () => bootstrap.ScrollSpy.getOrCreateInstance(document.body, { target: contents, rootMargin: "0px 0px -60%" });
+  addEventListener("scroll", spy, { once: true, passive: true });
+}
+
+// What deferred.py marks is laid out a few blocks at a time, once the reader moves or has had a while
+// to begin: to screen readers it is not there before.
+const later = [...document.querySelectorAll(".later")];
+const idle = window.requestIdleCallback ?? setTimeout;
+const layOut = () => {
+  for (const block of later.splice(0, 8)) block.classList.remove("later");
+  if (later.length) idle(layOut);
+};
+const begin = () => {
+  if (!begun) idle(layOut);
+  begun = true;
+};
+let begun = false;
+for (const kind of ["scroll", "pointerdown", "keydown"]) addEventListener(kind, begin, { once: true, passive: true });
+addEventListener("load", () => setTimeout(begin, 4000));
 
 // The theme's buttons, whose inline handlers the content security policy refuses.
 document.addEventListener("click", (event) => {

@@ -8,7 +8,7 @@ const [{ css }] = await new PurgeCSS().purge({
   content,
   css: [{ raw: readFileSync(sheet, "utf8") }],
   defaultExtractor: (text) => text.match(/[A-Za-z0-9_-]+/g) ?? [],
-  safelist: { standard: [/^data-/], greedy: [/data-theme/, /data-mode/, /in-(light|dark)/] },
+  safelist: { standard: [/^data-/], greedy: [/from-top/, /data-theme/, /data-mode/, /in-(light|dark)/] },
   keyframes: true,
 });
 process.stdout.write(css);

@@ -18,8 +18,9 @@ from typing import Any
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
-from . import style
+from . import deferred, style
 from .mathematics import HERE, katex, node
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -46,9 +47,18 @@ CORRECTIONS = {
     r"<th([^>]*)>\s*(?:<p></p>)?\s*</th>": r"<td\1></td>",  # an empty cell is no heading
     r' role="doc-biblioentry"': ' role="listitem"',  # which its list asks for
     r"<title>(.*?) &#8212; \1</title>": r"<title>\1</title>",  # of the front page
+    r'<body data-bs-spy="scroll" ': "<body ",  # page.js begins when the reader scrolls
     r' columnspacing=""': "",  # KaTeX, of a table with one column
     # In the colour of all code: elements in thousands that a page is quicker without.
     r'<span class="(?:n|nn|p|w)">([^<]*)</span>|(<pre>)<span></span>': r"\1\2",
+}
+# What the theme's scripts do while a page loads that makes it be laid out at once.
+THEME_WAITS = {
+    # page.js knows what scrolls sideways.
+    '"complete"===document.readyState?O():window.addEventListener("load",O)': "0",
+    # The header's height, when it is asked for.
+    '("bd-header")[0].getBoundingClientRect();': '("bd-header")[0];',
+    "this.scrollY>e.bottom?": "this.scrollY>e.offsetHeight?",
 }
 # Left out of the bundle: half a megabyte of icons, live code on other people's servers, tabs.
 UNWANTED = ("fontawesome.js", "sphinx-thebe.js", "sphinx-thebe.css", "design-tabs.js")
@@ -70,6 +80,9 @@ THEME = """
   root.dataset.theme = mode === "auto" ? (dark ? "dark" : "light") : mode;
   // The fonts in the style sheet: asked for now, they are ready before the first line is drawn.
   const faces = ["Main", "Size1", "Size2", "Size3", "Size4"].map((name) => `1em KaTeX_${name}`);
+  // A page that opens at its top lays out its first screens first; see deferred.py.
+  const [visit] = performance.getEntriesByType("navigation");
+  if (!location.hash && visit?.type === "navigate") root.classList.add("from-top");
   for (const face of ["italic 1em KaTeX_Math", ...faces]) document.fonts.load(face);
 })();
 """
@@ -98,7 +111,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     scripts = gather(root, pages, re.compile(r'<script\b[^>]*\bsrc="([^"?:]*)[^"]*"'))
     bundled = [path for path in scripts if path.name not in SEARCH]
     style_name = bundle_styles(root, sheets, [*pages, *bundled, HERE / "page.js"])
-    script = SETTINGS + joined([*bundled, HERE / "page.js"])
+    script = SETTINGS + patient(joined([*bundled, HERE / "page.js"]))
     script_name = named(root / "_static", "book.js", script)
     theme_name = named(root / "_static", "theme.js", THEME)
     dark_figures(root)
@@ -137,6 +150,15 @@ def joined(scripts: list[Path]) -> str:
     """All scripts in one, each a statement of its own, without the names of source maps."""
     texts = [re.sub(r"//# sourceMappingURL=.*", "", path.read_text()) for path in scripts]
     return "\n;\n".join(texts)
+
+
+def patient(script: str) -> str:
+    """The scripts with what they need not do at once taken out."""
+    for eager, later in THEME_WAITS.items():
+        if script.count(eager) != 1:
+            raise ExtensionError(f"the theme's scripts have changed: {eager}")
+        script = script.replace(eager, later)
+    return script
 
 
 def bundle_styles(root: Path, sheets: list[Path], users: list[Path]) -> str:
@@ -252,6 +274,7 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
         f'<script src="{up}_static/{theme}"></script>\n'
         f'<script defer src="{up}_static/{script}"></script>\n'
     )
+    text = deferred.styled(text)
     return re.sub(r"(<meta charset[^>]*>)", lambda found: f"{found[1]}\n{head}", text, count=1)
 
 

@@ -1,12 +1,13 @@
 """What a reader does: read without scripts or network, search, switch the theme, scroll, print."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import watched
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 Contexts = Callable[..., BrowserContext]
 PHONE = {"width": 390, "height": 844}
@@ -178,6 +179,22 @@ def test_long_formula_scrolls_by_keyboard(context: Contexts, server: str, chapte
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(300)
         assert place.evaluate("(place) => place.scrollLeft") > 0
+
+
+def test_what_is_laid_out_later_is_read_aloud(context: Contexts, server: str, site: Path) -> None:
+    """After a while, assistive technology has all that it has of a page laid out at once."""
+    longest = max((site / "book").glob("*.html"), key=lambda path: path.stat().st_size)
+    trees = []
+    for place in ("", "#main-content"):
+        page = context(viewport=PHONE).new_page()
+        page.goto(f"{server}/book/{longest.name}{place}")
+        assert (page.locator(".from-top .later").count() > 100) == (not place)
+        expect(page.locator(".from-top .later")).to_have_count(0, timeout=60_000)
+        session = page.context.new_cdp_session(page)
+        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+        trees.append(Counter(node["role"]["value"] for node in nodes if not node["ignored"]))
+    assert trees[0] == trees[1]
+    assert trees[0]["MathMLMath"] > 100
 
 
 def test_print_shows_the_text_alone(context: Contexts, server: str, page: str) -> None:

@@ -1,0 +1,93 @@
+"""A Sphinx extension: what lies below the first screens is not laid out while a page loads.
+
+A chapter has up to twenty thousand elements, most of them parts of formulas, and a telephone needs
+seconds to lay them out. Blocks further down carry the class ``later`` and their height, estimated
+from their text, so that scroll bars are about right. book.css lets browsers skip them until they
+come near the screen, or page.js finds time for them.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+from .mathematics import height, katex
+
+FIRST = 80  # rem of a wide page that are laid out at once: a high screen
+COLUMNS = 78  # characters in a line of a wide page
+LINE = 1.62  # rem
+MARK = re.compile(r'class="([^"]*?)\blater-(\d+)-(\d+)\b([^"]*)"')
+
+
+def mark(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Mark the blocks of a page that start below the first screens."""
+    if app.builder.name != "html":
+        return
+    macros = app.config.math_macros if katex(Path(app.confdir)) else None
+    top = 0.0
+    for section in doctree.findall(nodes.section):
+        for block in section:
+            if isinstance(block, nodes.section) or not isinstance(block, nodes.Element):
+                continue
+            size = extent(block, macros)
+            if size is None or isinstance(block, nodes.title):
+                top += 4 if isinstance(block, nodes.title) else 25
+                continue
+            characters, rest = size
+            if top > FIRST:
+                block["classes"].append(f"later-{characters}-{round(100 * rest)}")
+            top += characters / COLUMNS * LINE + rest + 1.1
+
+
+def extent(block: nodes.Element, macros: dict[str, str] | None) -> tuple[int, float] | None:
+    """Characters that flow, and the height of all else in rem; nothing if that is not known."""
+    classes = block["classes"]
+    if "margin" in classes or "tag_hide-input" in classes or list(block.findall(nodes.image)):
+        return None
+    if isinstance(block, nodes.math_block):
+        return 0, 3.0 if macros is None else height(block.astext(), macros)
+    if isinstance(block, nodes.literal_block):
+        lines = block.astext().rstrip("\n").count("\n") + 1
+        return 0, lines + 2 if "cell_input" in block.parent["classes"] else 1.2 * lines + 1
+    if isinstance(block, nodes.paragraph):
+        return (width(block) // 2, 0.6) if "checked" in classes else (width(block), 0.81)
+    if "dropdown" in classes:  # folded
+        return 30, 1.6
+    sizes = [extent(part, macros) for part in block if isinstance(part, nodes.Element)]
+    known = [size for size in sizes if size is not None]
+    if not known or len(known) < len(sizes):
+        return None
+    between = 0.3 if "cell" in classes else 1.1
+    heights = sum(rest for _, rest in known) + between * (len(known) - 1)
+    heights += 0.8 if "checked-equation" in classes else 0
+    return sum(characters for characters, _ in known), heights
+
+
+def width(block: nodes.Element) -> int:
+    """Characters of a text as it is set: of a formula, its symbols."""
+    found = 0
+    for part in block.findall(nodes.Text):
+        text = part.astext()
+        if isinstance(part.parent, nodes.math):
+            text = re.sub(r"\\[a-zA-Z]+", "x", text)
+            text = re.sub(r"[\s{}^_&\\]", "", text)
+        found += len(text)
+    return found
+
+
+def styled(page: str) -> str:
+    """A written page, with the marks as what book.css reads."""
+    return MARK.sub(
+        lambda found: (
+            f'class="{found[1]}later{found[4]}" '
+            f'style="--text:{found[2]};--rest:{int(found[3]) / 100:g}rem"'
+        ),
+        page,
+    )
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("doctree-resolved", mark, priority=900)
+    return {"parallel_read_safe": True}
