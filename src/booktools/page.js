@@ -122,7 +122,7 @@ const later = [...document.querySelectorAll(".later")];
 const idle = window.requestIdleCallback ?? setTimeout;
 const layOut = () => {
   for (const block of later.splice(0, 8)) block.classList.remove("later");
-  if (later.length) idle(layOut);
+  if (later.length) idle(layOut, { timeout: 1000 });
 };
 const begin = () => {
   if (!begun) idle(layOut);
