@@ -40,6 +40,7 @@ CORRECTIONS = {
     r'(<button class="btn search-button-field[^>]*?) title="Search" aria-label="Search"': r"\1",
     r'<div id="pst-primary-sidebar"': r'\g<0> role="region" aria-label="Book"',
     r' id="(proof|exercise|solution)-content"': "",  # the same on every one
+    r'(<div class="proof [^"]*") id="proof"': r"\1",  # and so this one
     r'<summary aria-label="[^"]*">': "<summary>",  # its own words say it
     r'<p class="((?:collapsed|expanded)(?: admonition-title)?)">(.*?)</p>': (
         r'<span class="\1">\2</span>'
