@@ -71,7 +71,10 @@ class Experiment(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One run: what was asked, what was measured, and what it was measured with."""
+    """One run: what was asked, what was measured, and what it was measured with.
+
+    ``seconds`` are those of the processor, whatever else the machine did.
+    """
 
     setting: Setting
     seed: int
@@ -157,9 +160,9 @@ def _row(experiment: Experiment, setting: Setting, seed: int, code: str) -> tupl
     """One run, in whatever process; ``code`` is that of the process which asks for it."""
     if experiment.code != code:
         raise StaleResults(f"{experiment.name}: the code has changed since the run began")
-    start = time.perf_counter()
+    start = time.process_time()
     measured = _measure(experiment, setting, seed)
-    seconds = round(time.perf_counter() - start, 2)
+    seconds = round(time.process_time() - start, 2)
     versions = {"python": platform.python_version(), "numpy": version("numpy")}
     return experiment.name, Row(setting, seed, measured, seconds, code, versions)
 
