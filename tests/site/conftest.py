@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any, ClassVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[2]
@@ -212,6 +212,7 @@ def visit(browser: Browser, server: str) -> Callable[[str, str, int], Visit]:
         record = watched(context)
         record.page.goto(f"{server}/{page}")
         scroll_through(record.page)
+        expect(record.page.locator(".from-top .later")).to_have_count(0, timeout=60_000)
         weight = {
             response.url.removeprefix(server): compressed(response)
             for response in record.responses
