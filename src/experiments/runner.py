@@ -89,9 +89,10 @@ def run(experiments: Sequence[Experiment], jobs: int = -1) -> None:
 
     The work goes through joblib: to ``jobs`` processes of this machine (-1: one for each core), or
     to whatever backend ``joblib.parallel_config`` has been given, such as a Dask or Ray cluster.
-    What took long the last time begins first, so that all processes end together.
+    What took long the last time begins first, so that all processes end together. A run that
+    fails does not stop the others; when all are done, the error of the first is raised.
     """
-    rows, waiting = {}, []
+    rows, waiting, errors = {}, [], []
     for experiment in experiments:
         before, code = _read(experiment), experiment.code
         fresh = rows[experiment.name] = {key: r for key, r in before.items() if r.code == code}
@@ -103,8 +104,13 @@ def run(experiments: Sequence[Experiment], jobs: int = -1) -> None:
     calls = (delayed(_row)(*job) for _, *job in waiting)
     by_name = {experiment.name: experiment for experiment in experiments}
     for name, row in tqdm(_done(calls, jobs), total=len(waiting), unit="run", smoothing=0):
-        rows[name][_key(row.setting, row.seed)] = row
-        _write(by_name[name], rows[name])
+        if isinstance(row, Exception):
+            errors.append(row)
+        else:
+            rows[name][_key(row.setting, row.seed)] = row
+            _write(by_name[name], rows[name])
+    if errors:
+        raise errors[0]
 
 
 def stored(experiment: Experiment) -> list[Row]:
@@ -144,8 +150,8 @@ def repeat(experiment: Experiment, seed: int, **setting: Any) -> dict[str, Any]:
     return again
 
 
-def _done(calls: Iterable[Any], jobs: int) -> Iterator[tuple[str, Row]]:
-    """The rows as they come in, in whatever order; by the backend that joblib is set to."""
+def _done(calls: Iterable[Any], jobs: int) -> Iterator[tuple[str, Row | Exception]]:
+    """Rows or errors as they come in, in whatever order, by the backend that joblib is set to."""
     try:
         parallel = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
     except ValueError:  # Ray's backend returns all or nothing: go in rounds, or a kill loses all
@@ -156,12 +162,20 @@ def _done(calls: Iterable[Any], jobs: int) -> Iterator[tuple[str, Row]]:
         yield from parallel(calls)
 
 
-def _row(experiment: Experiment, setting: Setting, seed: int, code: str) -> tuple[str, Row]:
-    """One run, in whatever process; ``code`` is that of the process which asks for it."""
+def _row(
+    experiment: Experiment, setting: Setting, seed: int, code: str
+) -> tuple[str, Row | Exception]:
+    """One run, in whatever process; ``code`` is that of the process which asks for it.
+
+    An error is returned and not raised, for joblib would stop the others and lose their rows.
+    """
     if experiment.code != code:
         raise StaleResults(f"{experiment.name}: the code has changed since the run began")
     start = time.process_time()
-    measured = _measure(experiment, setting, seed)
+    try:
+        measured = _measure(experiment, setting, seed)
+    except Exception as error:
+        return experiment.name, error
     seconds = round(time.process_time() - start, 2)
     versions = {"python": platform.python_version(), "numpy": version("numpy")}
     return experiment.name, Row(setting, seed, measured, seconds, code, versions)
