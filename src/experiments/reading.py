@@ -137,5 +137,5 @@ def train(seed: int, updates: int, until: int) -> dict[str, Any]:
 
 
 UPDATES = 2600  # some seven and a half passes through the text
-LONG = Experiment("reading", train, [{"updates": UPDATES, "until": UPDATES}], range(3))
-SHORT = Experiment("reading-begins", train, [{"updates": 130, "until": UPDATES}], range(3))
+LONG = Experiment("reading", train, [{"updates": UPDATES, "until": UPDATES}], range(5))
+SHORT = Experiment("reading-begins", train, [{"updates": 130, "until": UPDATES}], range(5))
