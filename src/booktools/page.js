@@ -37,7 +37,7 @@
     card.setAttribute("role", "tooltip");
     const copy = target.cloneNode(true);
     for (const node of [copy, ...copy.querySelectorAll("[id]")]) node.removeAttribute("id");
-    for (const node of [copy, ...copy.querySelectorAll(".later")]) node.classList.remove("later");
+    for (const node of [copy, ...copy.querySelectorAll(".later, .laid")]) node.classList.remove("later", "laid");
     for (const image of copy.querySelectorAll("img")) {
       image.src = new URL(image.getAttribute("src"), url).href;
       image.loading = "eager";
@@ -116,21 +116,15 @@ if (contents) {
   addEventListener("scroll", spy, { once: true, passive: true });
 }
 
-// What deferred.py marks is laid out a few blocks at a time, once the reader moves or has had a while
-// to begin: to screen readers it is not there before.
+// What deferred.py marks is laid out as soon as the page has loaded, for to screen readers it is not
+// there before: a block for each frame, so that no step takes long.
 const later = [...document.querySelectorAll(".later")];
 const idle = window.requestIdleCallback ?? setTimeout;
 const layOut = () => {
-  for (const block of later.splice(0, 8)) block.classList.remove("later");
-  if (later.length) idle(layOut, { timeout: 1000 });
+  later.shift()?.classList.replace("later", "laid");
+  if (later.length) requestAnimationFrame(() => idle(layOut, { timeout: 1000 }));
 };
-const begin = () => {
-  if (!begun) idle(layOut);
-  begun = true;
-};
-let begun = false;
-for (const kind of ["scroll", "pointerdown", "keydown"]) addEventListener(kind, begin, { once: true, passive: true });
-addEventListener("load", () => setTimeout(begin, 4000));
+addEventListener("load", layOut);
 
 // The theme's buttons, whose inline handlers the content security policy refuses.
 document.addEventListener("click", (event) => {

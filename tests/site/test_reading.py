@@ -164,6 +164,8 @@ def test_long_formula_scrolls_by_keyboard(context: Contexts, server: str, chapte
     page = context(viewport=PHONE).new_page()
     page.goto(f"{server}/{chapter}")
     page.wait_for_function("document.fonts.status === 'loaded'")
+    # While the page is laid out, more boxes can come to be reached by Tab from one call to the next.
+    expect(page.locator(".from-top .later")).to_have_count(0, timeout=60_000)
     long = [
         place
         for place in page.locator(".formula:visible").all()
