@@ -164,7 +164,7 @@ def test_long_formula_scrolls_by_keyboard(context: Contexts, server: str, chapte
     page = context(viewport=PHONE).new_page()
     page.goto(f"{server}/{chapter}")
     page.wait_for_function("document.fonts.status === 'loaded'")
-    # While the page is laid out, more boxes can come to be reached by Tab from one call to the next.
+    # While the page is laid out, more boxes come to be reached by Tab from one call to the next.
     expect(page.locator(".from-top .later")).to_have_count(0, timeout=60_000)
     long = [
         place
@@ -172,7 +172,7 @@ def test_long_formula_scrolls_by_keyboard(context: Contexts, server: str, chapte
         if place.evaluate("(place) => place.scrollWidth > place.clientWidth + 1")
     ]
     for place in long[:1]:
-        place.evaluate("""(place) => [...document.querySelectorAll("a, button, [tabindex]")]
+        place.evaluate("""(place) => [...document.querySelectorAll("a, button, summary, [tabindex]")]
             .findLast((other) => other.checkVisibility({ visibilityProperty: true })
                 && place.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_PRECEDING)
             ?.focus()""")
