@@ -172,8 +172,9 @@ def test_long_formula_scrolls_by_keyboard(context: Contexts, server: str, chapte
         if place.evaluate("(place) => place.scrollWidth > place.clientWidth + 1")
     ]
     for place in long[:1]:
-        place.evaluate("""(place) => [...document.querySelectorAll("a, button, summary, [tabindex]")]
-            .findLast((other) => other.checkVisibility({ visibilityProperty: true })
+        place.evaluate("""(place) => [
+            ...document.querySelectorAll("a, button, summary, [tabindex]")
+        ].findLast((other) => other.checkVisibility({ visibilityProperty: true })
                 && place.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_PRECEDING)
             ?.focus()""")
         page.keyboard.press("Tab")
