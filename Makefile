@@ -8,7 +8,7 @@ book: .venv/installed
 	$(BIN)/python -m booktools.build
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 lab: .venv/installed
 	# its settings let a double click open Markdown as a notebook
