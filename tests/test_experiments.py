@@ -321,6 +321,12 @@ def test_a_training_that_fails_is_named_and_the_others_are_kept(jobs):
     assert [row["setting"]["n"] for row in lines(experiment)] == [2, 3, 4, 5]
 
 
+def test_how_many_others_have_failed_is_told():
+    with pytest.raises(ValueError, match="n: got 0") as error:
+        run([of(0, 2, seeds=(6, 7, 8))], jobs=1)
+    assert error.value.__notes__[1:] == ["2 more of 6 runs failed"]
+
+
 def test_a_training_that_does_not_say_how_it_ended_is_refused():
     with pytest.raises(ValueError, match=r"train: got \['first'\], needs solved"):
         run([of(3, function=lambda seed, n: {"first": [1.0]})], jobs=1)

@@ -110,6 +110,8 @@ def run(experiments: Sequence[Experiment], jobs: int = -1) -> None:
             rows[name][_key(row.setting, row.seed)] = row
             _write(by_name[name], rows[name])
     if errors:
+        if len(errors) > 1:
+            errors[0].add_note(f"{len(errors) - 1} more of {len(waiting)} runs failed")
         raise errors[0]
 
 
