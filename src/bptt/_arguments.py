@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 REAL = int | float | np.integer | np.floating
 DTYPES = {"f": "float32", "d": "float64", "c": "complex128", "i": "integer"}
+CODES = {"f": "f", "d": "d", "D": "c", **dict.fromkeys(np.typecodes["AllInteger"], "i")}
 
 
 def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -> Array:
@@ -19,15 +20,15 @@ def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -
         got = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: got {value!r}, needs rows of one length") from error
-    needed = [DTYPES[code] for code in dtypes]
-    if ("integer" if got.dtype.kind in "iu" else got.dtype.name) not in needed:
-        raise TypeError(f"{name}: got dtype {got.dtype}, needs {' or '.join(needed)}")
+    if CODES.get(got.dtype.char, "none") not in dtypes:
+        needed = " or ".join(DTYPES[code] for code in dtypes)
+        raise TypeError(f"{name}: got dtype {got.dtype}, needs {needed}")
     names = axes.split()
-    shape = ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else axis for axis in names)
     if names[:1] == ["..."]:
         names[:1] = ["..."] * (got.ndim + 1 - len(names))
     fits = [sizes.get(axis, size) == size for axis, size in zip(names, got.shape, strict=False)]
     if len(names) != got.ndim or not all(fits):
+        shape = ", ".join(f"{a}={sizes[a]}" if a in sizes else a for a in axes.split())
         raise ValueError(f"{name}: got shape {got.shape}, needs ({shape})")
     if got.size == 0:
         raise ValueError(f"{name}: got shape {got.shape}, needs at least one entry on each axis")
@@ -39,7 +40,7 @@ def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -
 
 def same_precision(**arrays: Array) -> np.dtype[Any]:
     """The common dtype; float64 may meet complex128, float32 meets only itself."""
-    if len({array.dtype == np.float32 for array in arrays.values()}) > 1:
+    if len({array.dtype.char == "f" for array in arrays.values()}) > 1:
         got = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
         raise TypeError(f"{', '.join(arrays)}: got {got}, needs one precision for all")
     return np.result_type(*arrays.values())

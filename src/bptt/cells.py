@@ -55,7 +55,10 @@ class Cell(ABC):
 
     @abstractmethod
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        """The derivatives of :meth:`step`, for states (..., B, k n) and kept (..., kept, B, n)."""
+        """The derivatives of :meth:`step`, for states (..., B, k n) and kept (..., kept, B, n).
+
+        In new arrays, which a caller may write over.
+        """
 
     def chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:
         """The same in fewer numbers, if only the last gate and the last part of s_t act on h_t.
@@ -77,10 +80,9 @@ def _logistic(negative: Array) -> None:
 
 
 def _columns(like: Array, number: int) -> tuple[Array, Array]:
-    """A table of one row and so many columns, and its columns, each in one piece for a step."""
-    *steps, B, n = like.shape
-    table = np.empty((*steps, number, B, n), like.dtype)
-    return np.moveaxis(table, -2, -3)[..., None, :, :], np.moveaxis(table, -3, 0)
+    """A table of one row and so many columns, and its columns."""
+    table = np.empty((*like.shape[:-1], 1, number, like.shape[-1]), like.dtype)
+    return table, np.moveaxis(table[..., 0, :, :], -2, 0)
 
 
 class ElmanCell(Cell):

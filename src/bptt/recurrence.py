@@ -107,13 +107,17 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
     Wt, Ut, bt = (a.swapaxes(1, 2).astype(dtype, order="C") for a in by_gate)
     Ut = Ut.swapaxes(0, 1).reshape(d, gates * n)
     p, q = np.empty((gates, B, n), dtype), kept[:, :gates] if cell.kept else states[1:]
+    multiply: Any = np.matmul
+    product = p
+    if B == 1 or gates == 1:  # then the gates lie side by side, and one product is faster
+        multiply, product, Wt = np.dot, p.reshape(B, -1), Wt.swapaxes(0, 1).reshape(n, -1)
     views = states[:-1], states[:-1, 0], q, states[1:], kept
     for steps in _blocks(T, B * len(W)):
         by_x = (x[steps].reshape(-1, d) @ Ut).reshape(-1, B, gates, n)
         np.add(by_x.swapaxes(1, 2), bt, out=q[steps])
         with np.errstate(over="ignore"):  # of a gate that is shut: 1/(1 + inf) is 0
             for before, h, *step in zip(*(a[steps] for a in views), strict=True):
-                np.matmul(h, Wt, out=p)
+                multiply(h, Wt, out=product)
                 cell.step(before, p, *step)
     s = states.swapaxes(1, 2).reshape(T + 1, B, -1)
     return Unrolled(cell, Params(W, U, b), x, s, kept)
@@ -285,10 +289,15 @@ def _adjoint(dh: Array, parts: int, dtype: Any, before: int = 0) -> Array:
 
 
 def _sweep(unrolled: Unrolled, p: Array, through: Array | None, adjoint: Array) -> Array:
-    """Complete the adjoints of the states, last step first; returns those of the columns of p."""
+    """Complete the adjoints of the states, last step first; returns those of the columns of p,
+    which may be written over.
+    """
     cell, W = unrolled.cell, unrolled.params.W
-    steps, B, _, width, n = p.shape
-    columns, by_h = np.empty((steps, B, width, n), adjoint.dtype), np.empty((B, n), adjoint.dtype)
+    steps, B, rows, width, n = p.shape
+    p = p.astype(adjoint.dtype, copy=False)
+    # The adjoints take the place of a table of one row: less memory to write and to read.
+    columns = p[:, :, 0] if rows == 1 else np.empty((steps, B, width, n), p.dtype)
+    by_h, gate = np.empty((B, n), p.dtype), np.empty((B, 1, n), p.dtype)
     # Views of all steps are made here, because in the loop each costs as much as a small product.
     dp, direct = columns.reshape(steps, B, -1)[:, :, : len(W)], columns[:, :, cell.gates :]
     h, last = adjoint[:-1, 0, :, 0], adjoint[:-1, -1]
@@ -299,8 +308,8 @@ def _sweep(unrolled: Unrolled, p: Array, through: Array | None, adjoint: Array) 
         if by_last is None:
             _to_columns(p_t, adjoint_t, columns_t)
         else:
-            _through_last(p_t[0], by_last, adjoint_t, columns_t)
-        np.dot(dp_t, W, out=by_h)
+            _through_last(columns_t, by_last, adjoint_t, gate)
+        dp_t.dot(W, out=by_h)
         np.add(h_before, by_h, out=h_before)
         if cell.direct:
             np.add(last_before, direct_t, out=last_before)
@@ -314,13 +323,14 @@ def _to_columns(table: Array, adjoint: Array, out: Array) -> None:
         out += table[part] * adjoint[part]
 
 
-def _through_last(row: Array, by_last: Array, adjoint: Array, out: Array) -> None:
-    """The same for a chained table, whose last gate stands before the direct column."""
-    h, last, gate = adjoint[0], adjoint[1], out[:, -2:-1]
+def _through_last(row: Array, by_last: Array, adjoint: Array, gate: Array) -> None:
+    """The same in place for a chained table, whose last gate stands before the direct column."""
+    h, last = adjoint[0], adjoint[1]
     np.multiply(by_last, h, out=gate)
     np.add(last, gate, out=last)
-    np.multiply(row, last, out=out)
     np.multiply(row[:, -2:-1], h, out=gate)
+    np.multiply(row, last, out=row)
+    row[:, -2:-1] = gate
 
 
 def _to_products(unrolled: Unrolled, table: Partials, columns: Array, adjoint: Array) -> Any:

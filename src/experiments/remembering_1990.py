@@ -64,9 +64,10 @@ def xor(seed: int, way: str) -> dict[str, Any]:
         )
     batch = test.sample(np.random.default_rng([seed, 1]), 50)
     y = outputs(predict(ELMAN, fitted.network, batch.x))
+    phases = test.by_phase(y, batch)
     curve = (test.misses(y, batch)[:, :, 1] ** 2).mean(axis=1)
-    return measured(fitted, phases=test.by_phase(y, batch), curve=curve[:35].round(4)) | {
-        "solved": bool(test.right(y, batch).all()),
+    return measured(fitted, phases=phases, curve=curve[:35].round(4)) | {
+        "solved": bool(phases[2] < 0.025),  # a tenth of what guessing costs
         "right": test.right(y, batch).mean(),
     }
 

@@ -68,7 +68,8 @@ if (!pages.length) {
 }
 const failed = new Map();
 const print = (row) => console.log(`| ${row.join(" | ")} |`); // as it comes: each takes minutes
-print(["page", "on", ...CATEGORIES, ...Object.values(METRICS)]);
+// The last tells how fast this machine is: Lighthouse takes its times fourfold for a phone's.
+print(["page", "on", ...CATEGORIES, ...Object.values(METRICS), "machine"]);
 for (const page of pages) {
   for (const desk of [false, true]) {
     const reports = [];
@@ -78,7 +79,8 @@ for (const page of pages) {
       const value = median(reports.map(({ audits }) => audits[name].numericValue));
       return value < 1 ? value.toFixed(3) : value.toFixed(0);
     });
-    print([page, desk ? "desk" : "phone", ...scores, ...times]);
+    const machine = median(reports.map(({ environment }) => environment.benchmarkIndex));
+    print([page, desk ? "desk" : "phone", ...scores, ...times, machine]);
     for (const category of CATEGORIES)
       for (const { id, weight } of reports[0].categories[category].auditRefs) {
         const { score, title, details } = reports[0].audits[id];
