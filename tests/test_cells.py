@@ -223,6 +223,52 @@ def test_backward_holds_the_tables_of_one_block_of_steps(block, lengths, monkeyp
     assert leaky.asked == lengths
 
 
+LAID = {
+    "column by column": np.asfortranarray,
+    "with gaps": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "backwards": lambda a: a[..., ::-1].copy()[..., ::-1],
+}
+
+
+@pytest.mark.parametrize("laid", LAID.values(), ids=LAID)
+def test_a_table_may_lie_in_memory_as_it_likes(laid):
+    class Laid(LeakyCell):
+        def partials(self, before, s, kept):
+            return bptt.Partials(laid(super().partials(before, s, kept).p))
+
+    _, params, x, s0, dh = problem("ELMAN", T=7, B=2, d=3, n=4)
+    plain, laid = (
+        bptt.backward(bptt.unroll(cell, params, x, s0), dh) for cell in (LeakyCell(), Laid())
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(plain, laid, strict=True))
+
+
+class Keeping(type(bptt.ELMAN)):
+    """Keeps its derivative at each step, and hands out a view of it."""
+
+    kept = 1
+
+    def step(self, before, p, q, s, kept):
+        np.tanh(p + q, out=s)
+        np.subtract(1, s * s, out=kept)
+
+    def partials(self, before, s, kept):
+        return bptt.Partials(kept[..., 0, :, None, None, :])
+
+
+def test_a_table_may_be_a_view_of_what_the_run_keeps():
+    _, params, x, s0, dh = problem("ELMAN", T=7, B=2, d=3, n=4)
+    run = bptt.unroll(Keeping(), params, x, s0)
+    kept, expected = run.kept.copy(), bptt.backward(bptt.unroll(bptt.ELMAN, params, x, s0), dh)
+    for _ in range(2):
+        oracle.agree(bptt.backward(run, dh), expected, 1e-13)
+    assert np.array_equal(run.kept, kept)
+    with pytest.raises(ValueError, match="read-only"):
+        run.kept[0] = 0
+    with pytest.raises(ValueError, match="read-only"):
+        run.s[0] = 0
+
+
 def test_a_cell_of_ones_own_has_every_derivative():
     leaky, (_, params, x, s0, dh) = LeakyCell(), problem("ELMAN", T=5, B=2, d=3, n=4)
     assert (repr(leaky), leaky.gates) == ("LEAKY", 1)

@@ -57,7 +57,7 @@ class Cell(ABC):
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
         """The derivatives of :meth:`step`, for states (..., B, k n) and kept (..., kept, B, n).
 
-        In new arrays, which a caller may write over.
+        In new arrays or views of these, which are read-only: what can be written, callers may use.
         """
 
     def chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:

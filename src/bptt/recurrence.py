@@ -120,6 +120,7 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
                 multiply(h, Wt, out=product)
                 cell.step(before, p, *step)
     s = states.swapaxes(1, 2).reshape(T + 1, B, -1)
+    s.flags.writeable = kept.flags.writeable = False  # tables may be views of them
     return Unrolled(cell, Params(W, U, b), x, s, kept)
 
 
@@ -294,7 +295,7 @@ def _sweep(unrolled: Unrolled, p: Array, through: Array | None, adjoint: Array) 
     """
     cell, W = unrolled.cell, unrolled.params.W
     steps, B, rows, width, n = p.shape
-    p = p.astype(adjoint.dtype, copy=False)
+    p = np.require(p, adjoint.dtype, ["C", "W"])
     # The adjoints take the place of a table of one row: less memory to write and to read.
     columns = p[:, :, 0] if rows == 1 else np.empty((steps, B, width, n), p.dtype)
     by_h, gate = np.empty((B, n), p.dtype), np.empty((B, 1, n), p.dtype)
@@ -309,7 +310,7 @@ def _sweep(unrolled: Unrolled, p: Array, through: Array | None, adjoint: Array) 
             _to_columns(p_t, adjoint_t, columns_t)
         else:
             _through_last(columns_t, by_last, adjoint_t, gate)
-        dp_t.dot(W, out=by_h)
+        np.dot(dp_t, W, out=by_h)
         np.add(h_before, by_h, out=h_before)
         if cell.direct:
             np.add(last_before, direct_t, out=last_before)
