@@ -294,8 +294,9 @@ def clean(root: Path, bundled: set[Path]) -> None:
     for name in ("vendor", "fonts", "locales", "webpack-macros.html", "sbt-webpack-macros.html"):
         target = static / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-    for path in [*static.rglob("*.map"), *(static / name for name in UNWANTED)]:
-        path.unlink(missing_ok=True)
+    unwanted = "*.map", "copybutton_funcs.js", "fontawesome.js.LICENSE.txt", *UNWANTED
+    for path in [path for name in unwanted for path in static.rglob(name)]:
+        path.unlink()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
