@@ -168,16 +168,19 @@ def test_errors_by_phase_of_a_guesser_and_of_one_who_knows():
 
 def test_adding_problem_is_as_published():
     batch = ADDING.sample(rng(8), 4000)
-    places, seen = [], set()
+    places, seen, unmarked = [], set(), []
     for b, length in enumerate(lengths(batch)):
         seen.add(int(length))
         numbers, markers = batch.x[:length, b].T
+        assert len(set(numbers)) == length
         marked = np.flatnonzero(markers == 1)
         assert markers[0] == markers[-1] == -1
         assert (np.delete(markers[1:-1], marked - 1) == 0).all()
         if len(marked) == 1:  # the first pair was chosen, and adds nothing
             assert numbers[0] == 0
             marked = np.array([0, *marked])
+        else:
+            unmarked.append(numbers[0])
         assert len(marked) == 2
         assert (np.abs(numbers) <= 1).all()
         end = batch.target[length - 1, b, 0]
@@ -192,6 +195,7 @@ def test_adding_problem_is_as_published():
     assert np.mean(early == 0) == pytest.approx(1 / 10 + 9 / 10 / 49, abs=0.02)
     assert np.mean(late == 49) == pytest.approx(1 / 49, abs=0.01)
     assert batch.x[..., 0].std() == pytest.approx(np.sqrt(1 / 3), abs=0.03)
+    assert np.std(unmarked) == pytest.approx(np.sqrt(1 / 3), abs=0.03)
     assert len({tuple(x) for x in batch.x[:5, :, 0].T}) == 4000
 
 

@@ -294,10 +294,9 @@ def _sweep(unrolled: Unrolled, p: Array, through: Array | None, adjoint: Array) 
     which may be written over.
     """
     cell, W = unrolled.cell, unrolled.params.W
-    steps, B, rows, width, n = p.shape
     p = np.require(p, adjoint.dtype, ["C", "W"])
-    # The adjoints take the place of a table of one row: less memory to write and to read.
-    columns = p[:, :, 0] if rows == 1 else np.empty((steps, B, width, n), p.dtype)
+    # The adjoints take the place of the table's first row: less memory to write and to read.
+    (steps, B, _, _, n), columns = p.shape, p[:, :, 0]
     by_h, gate = np.empty((B, n), p.dtype), np.empty((B, 1, n), p.dtype)
     # Views of all steps are made here, because in the loop each costs as much as a small product.
     dp, direct = columns.reshape(steps, B, -1)[:, :, : len(W)], columns[:, :, cell.gates :]
