@@ -422,7 +422,7 @@ def test_float32_does_not_meet_complex128():
             for value, got in (("text", "str"), (None, "NoneType"))
         ],
         *[
-            (name, "gradients", value, got, "tuple")
+            (name, "gradients", value, got, "a NamedTuple of arrays")
             for name in ("clip_by_norm", "clip_by_value")
             for value, got in ((P.x, "ndarray"), (None, "NoneType"), ([P.x], "list"))
         ],
@@ -556,7 +556,7 @@ NUMBERS = [
     ("verified", "tol", "a finite number from 0 to 0.5"),
     *[(name, "rate", "a finite number from 0 to inf") for name in ("sgd", "adam")],
     ("sgd", "momentum", "a finite number from 0 to 1"),
-    ("adam", "epsilon", "a finite number from 0 to inf"),
+    ("adam", "epsilon", rf"a finite number from {np.finfo(float).tiny} to inf"),
     ("adam", "decay", "a finite number from 0 to 0.999999"),
     ("adam", "decay_of_squares", "a finite number from 0 to 0.999999"),
     *[

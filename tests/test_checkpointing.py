@@ -371,6 +371,18 @@ def test_what_dh_returns_in_a_run_of_another_precision():
     )
 
 
+def test_a_gradient_that_explodes_is_told():
+    params = bptt.Params(*(np.full(shape, 2, "f") for shape in ((1, 1), (1, 1), 1)))
+    params = params._replace(b=0 * params.b)
+    x = np.zeros((200, 1, 1), "f")
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert np.isinf(bptt.backward(bptt.unroll(bptt.ELMAN, params, x), x + 1).s0)
+        with pytest.raises(
+            FloatingPointError, match=r"^gradient by the state before step \d+: too"
+        ):
+            bptt.checkpointed(bptt.ELMAN, params, x, lambda steps, h: 0 * h + 1, checkpoints=3)
+
+
 def test_a_wrong_segment_is_named():
     message = wrong(P, lambda steps, h: h * (np.nan if steps.start == 0 else 1))[1]
     assert message == "dh(slice(0, 2), h): got nan at (0, 0, 0), needs finite numbers"

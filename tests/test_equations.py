@@ -61,6 +61,14 @@ def test_complex_sides_differ_by_their_distance(capsys):
     assert line == "eq-name checked: largest relative difference 2.0e-01\n"
 
 
+@pytest.mark.parametrize("large", [2**53 + 1, -(2**53) - 1, np.uint64(2**64 - 1)])
+def test_integers_that_floats_cannot_hold(large):
+    verified("eq-name", 2**53, 2**53, tol=0)
+    for sides in ((large, 1), ([1, 1], [1, large])):
+        with pytest.raises(ValueError, match=r"^eq-name.*: got an integer beyond 2\*\*53"):
+            verified("eq-name", *sides, tol=0)
+
+
 def test_small_integers_do_not_wrap_around():
     assert "fails by 2.0e+00" in refused(np.int8(-127), np.int8(127), tol=0.5)
     assert "left is 2, right is 1" in refused(np.uint8(2), np.uint8(1), tol=0, relation="<=")

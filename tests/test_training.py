@@ -311,7 +311,36 @@ def test_optimisers_say_what_they_are():
     names += [bptt.adam(0.1, epsilon=0.5).name]
     assert len(set(names)) == len(names)
     assert bptt.sgd(1, np.float32(0.5), until=np.int64(3)).name == "sgd(1.0, 0.5, until=3)"
-    assert bptt.adam(1, 0, 0, 0).name == "adam(1.0, 0.0, 0.0, 0.0, until=None)"
+    assert bptt.adam(1, 0, 0, 1).name == "adam(1.0, 0.0, 0.0, 1.0, until=None)"
+
+
+def test_a_parameter_without_any_gradient_stays_where_it_is():
+    network = Case("ELMAN").network
+    zeros = network._replace(**{key: 0 * a for key, a in network._asdict().items()})
+    adam = bptt.adam(0.1, epsilon=np.finfo(float).tiny)
+    after, _ = adam.step(network, zeros, adam.start(network))
+    assert all(np.array_equal(a, b) for a, b in zip(after, network, strict=True))
+
+
+@CELLS
+@pytest.mark.parametrize("field", "WVc")
+def test_all_parameters_have_one_precision(name, field):
+    case = Case(name)
+    other = {field: getattr(case.network, field).astype(np.float32)}
+    network = case.network._replace(**other)
+    if field == "W":
+        network = case.network._replace(V=case.network.V.astype(np.float32))
+    with pytest.raises(TypeError, match=r"^W, V, c: got .*, needs one precision for all$"):
+        bptt.predict(case.cell, network, case.batch.x, case.s0)
+    with pytest.raises(TypeError, match=r"^W, V, c: got .*, needs one precision for all$"):
+        bptt.loss_and_gradients(case.cell, network, case.batch, case.loss, case.s0)
+
+
+@pytest.mark.parametrize("dz", [1.0, np.ones(5), np.ones((1, 5))], ids=["a number", "row", "rows"])
+def test_the_derivative_of_a_loss_has_the_shape_of_the_outputs(dz):
+    case = Case("GRU")
+    with pytest.raises(ValueError, match=r"^loss: got a derivative of shape .*, needs \(\d+, 5\)$"):
+        bptt.loss_and_gradients(case.cell, case.network, case.batch, lambda z, target: (0.0, dz))
 
 
 def test_optimisers_keep_the_precision():
@@ -552,6 +581,16 @@ def test_a_resumed_run_equals_one_that_was_not(tmp_path, dtype, optimiser, gener
     again = arguments(checkpoint=file, resume=True, steps=3)
     assert same(bptt.fit(**again), expected)  # already there: nothing is done or lost
     assert again["rng"].random() != whole["rng"].random()
+
+
+def test_numpys_integers_are_integers(tmp_path):
+    file, numbers = tmp_path / "run.npz", {"every": 5, "window": 2}
+    expected = bptt.fit(**training(**numbers))
+    small = {name: np.uint8(value) for name, value in numbers.items()}
+    bptt.fit(**training(steps=10, checkpoint=file, **small))
+    assert same(bptt.fit(**training(checkpoint=file, resume=True, **numbers)), expected)
+    W = bptt.init(bptt.LSTM, 3, np.uint8(100), rng=np.random.default_rng(0)).W
+    assert W.shape == (400, 100)
 
 
 def test_batches_go_on_where_they_were(tmp_path):

@@ -53,7 +53,7 @@ def number(name: str, value: Any, least: float, most: float = np.inf, kinds: Any
         raise TypeError(f"{name}: got {value!r}, needs {needs}")
     if not least <= value <= most or value == np.inf:
         raise ValueError(f"{name}: got {value}, needs {needs}")
-    return value
+    return value if kinds else int(value)
 
 
 def instance(name: str, value: Any, kind: Any) -> None:

@@ -57,12 +57,14 @@ class Cell(ABC):
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
         """The derivatives of :meth:`step`, for states (..., B, k n) and kept (..., kept, B, n).
 
-        In new arrays or views of these, which are read-only: what can be written, callers may use.
+        In new arrays, or views of what is given, which is read-only: what can be written, a caller
+        may write over.
         """
 
     def chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:
         """The same in fewer numbers, if only the last gate and the last part of s_t act on h_t.
 
+        For a ``direct`` cell with two parts and derivatives by q as by p.
         Returns a table of one row, which holds the derivative of h_t by the last gate and that of
         the last part by all else; and the derivative of h_t by the last part, (..., n). By default
         the whole table and None, which leave nothing to the chain rule.

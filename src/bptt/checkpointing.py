@@ -15,7 +15,7 @@ from .cells import Cell
 from .recurrence import Gradients, Params, backward, run_arguments, unroll
 
 LossDerivative = Callable[[slice, Array], Array]
-DTYPES = {"float32": "f", "float64": "d", "complex128": "dc"}  # of what dh returns, by the run's
+MAY_RETURN = {"float32": "f", "float64": "d", "complex128": "dc"}  # by the run's dtype
 
 
 def checkpointed(
@@ -51,6 +51,7 @@ def checkpointed(
         Gradients: By W, U, b, x and s0, in the precision of the run.
     Raises:
         TypeError, ValueError: If an argument, or what dh returns, does not fit.
+        FloatingPointError: If the gradient explodes beyond what the precision can hold.
     """
     params, x, s0, dtype = run_arguments(cell, params, x, s0)
     instance("dh", dh, Callable)
@@ -77,6 +78,8 @@ def checkpointed(
         for total, added in zip((W, U, b), part, strict=False):
             total += added
         by_x[steps], ds = part.x, part.s0
+        if not np.isfinite(part.s0).all():  # type: ignore[arg-type]
+            raise FloatingPointError(f"gradient by the state before step {steps.start}: too large")
     return Gradients(W, U, b, by_x, ds)
 
 
@@ -106,5 +109,5 @@ def _swept(
     h.setflags(write=False)
     name = f"dh(slice({steps.start}, {steps.stop}), h)"
     sizes = dict(zip(("steps", "B", "n"), h.shape, strict=True))
-    by_h = array(name, dh(steps, h), "steps B n", DTYPES[h.dtype.name], **sizes)
+    by_h = array(name, dh(steps, h), "steps B n", MAY_RETURN[h.dtype.name], **sizes)
     return backward(run, by_h, ds)

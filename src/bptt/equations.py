@@ -78,8 +78,11 @@ def _equal_expressions(case: str, left: Any, right: Any, relation: str) -> None:
 def _residual(case: str, left: Any, right: Any, tol: float, relation: str) -> float:
     """The largest relative difference of two arrays, or the smallest margin of right over left."""
     equal = relation == "=="
+    sides = [array(case, side, "...", "fdci" if equal else "fdi") for side in (left, right)]
+    if any(a.dtype.kind in "iu" and ((a > 2**53) | (a < -(2**53))).any() for a in sides):
+        raise ValueError(f"{case}: got an integer beyond 2**53, needs numbers that floats can hold")
     # times 1.0, so that small or unsigned integers do not wrap around in the difference
-    a, b = (1.0 * array(case, side, "...", "fdci" if equal else "fdi") for side in (left, right))
+    a, b = (1.0 * side for side in sides)
     if a.shape != b.shape:
         raise ValueError(f"{case}: got shapes {a.shape} and {b.shape}, needs one shape")
     excess = abs(a - b) / (max(abs(a).max(), abs(b).max()) or 1) if equal else a - b

@@ -60,7 +60,11 @@ class Unrolled(NamedTuple):
         return self.cell.partials(*self._at(steps))
 
     def _at(self, steps: slice) -> tuple[Array, Array, Array]:
-        return self.s[:-1][steps], self.s[1:][steps], self.kept[steps]
+        """Read-only, so that of a table which is a view of them the sweep takes a copy."""
+        views = self.s[:-1][steps], self.s[1:][steps], self.kept[steps]
+        for view in views:
+            view.flags.writeable = False
+        return views
 
 
 def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64) -> Params:
@@ -120,7 +124,6 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
                 multiply(h, Wt, out=product)
                 cell.step(before, p, *step)
     s = states.swapaxes(1, 2).reshape(T + 1, B, -1)
-    s.flags.writeable = kept.flags.writeable = False  # tables may be views of them
     return Unrolled(cell, Params(W, U, b), x, s, kept)
 
 
@@ -168,12 +171,14 @@ def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradient
         table, through = cell.chained(*unrolled._at(steps))
         adjoint = _adjoint(dh[steps], k, dtype, 1)
         adjoint[-1] += s0.reshape(B, k, 1, n).swapaxes(0, 1)
+        if table.q is not None and np.may_share_memory(table.p, table.q):
+            table = table._replace(q=table.q.copy())  # the sweep writes over p
         columns = _sweep(unrolled, table.p, through, adjoint)
         dp, dq = _to_products(unrolled, table, columns, adjoint[1:])
         for total, part in zip((W, U, b), _weights(unrolled, steps, dp, dq), strict=True):
             total += part
         np.matmul(dq, params.U, out=x[steps].reshape(len(dq), -1))
-        s0 = adjoint[0].swapaxes(0, 1).reshape(s0.shape)
+        s0 = adjoint[0].swapaxes(0, 1).reshape(s0.shape).copy()  # or a view keeps all of adjoint
     return Gradients(W, U, b, x, s0)
 
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from ._arguments import Array, array, instance, number
+from ._arguments import REAL, Array, array, instance, number
 from .training import Batch
 
 
@@ -73,6 +73,7 @@ class Task(ABC):
 
     def outputs(self, y: Array, batch: Batch) -> Array:
         """``y``, if its shape fits the batch; else ValueError."""
+        instance("batch", batch, Batch)
         T, B = batch.counts.shape
         return array("y", y, "T B m", T=T, B=B, m=self.m)
 
@@ -87,11 +88,11 @@ class TemporalXOR(Task):
     bits are more likely than not. Known from summaries of the paper that were read, not from it.
     """
 
-    T: int = 3000  #: bits, at least 3
+    T: int = 3000  #: bits, at least 4
     d, m, successive = 1, 2, 1
 
     def __post_init__(self) -> None:
-        number("T", self.T, 3)
+        number("T", self.T, 4)
 
     def draw(self, rng: Generator) -> tuple[Array, Array, Array]:
         bits = rng.integers(0, 2, self.T + 2)
@@ -178,17 +179,17 @@ class TemporalOrder(Task):
     """Temporal order, H&S experiment 6a (also Pascanu, Mikolov and Bengio 2013): X or Y, twice.
 
     E, then T to 1.1 T symbols in all, B at the end. Between them random a, b, c, d, but X or Y at
-    one place from T/10 to T/5 and one from T/2 to 3T/5. At the end, tell XX, XY, YX and YY apart.
-    A sequence is right if all outputs are off by less than 0.3; learned after 2,000 in a row with a
-    mean error below 0.1.
+    one place from k to 2k and one from 5k to 6k, k = T // 10. At the end, tell XX, XY, YX and YY
+    apart. A sequence is right if all outputs are off by less than 0.3; learned after 2,000 in a row
+    with a mean error below 0.1.
     """
 
-    T: int = 100  #: the least length, at least 10
+    T: int = 100  #: the least length, at least 20
     d, m, successive, below = 8, 4, 2000, 0.1
     symbols: ClassVar[str] = "EBabcdXY"
 
     def __post_init__(self) -> None:
-        number("T", self.T, 10)
+        number("T", self.T, 20)
 
     def draw(self, rng: Generator) -> tuple[Array, Array, Array]:
         tenth = self.T // 10
@@ -241,6 +242,7 @@ class Reber(Task):
 
     def string(self, rng: Generator) -> str:
         """A random string of the grammar, from B to E."""
+        instance("rng", rng, Generator)
         rows, state, string = _automaton(self.embedded), 0, ""
         while rows[state]:
             string += [*rows[state]][rng.integers(len(rows[state]))]
@@ -252,6 +254,8 @@ class Reber(Task):
 
     def encode(self, strings: Sequence[str]) -> Batch:
         """Strings of two or more symbols, of the grammar or not, as a batch; else ValueError."""
+        if len(strings) == 0:
+            raise ValueError("strings: got none, needs at least one")
         for string in strings:
             if len(string) < 2 or not set(string) <= set(self.symbols):
                 raise ValueError(f"strings: got {string!r}, needs two or more of {self.symbols}")
@@ -263,6 +267,7 @@ class Reber(Task):
 
     def may_follow(self, batch: Batch) -> Array:
         """Which symbols, (T, B, 7), the grammar allows next; ValueError outside the grammar."""
+        instance("batch", batch, Batch)
         rows, allowed = _automaton(self.embedded), np.zeros(batch.x.shape, bool)
         for b, steps in enumerate(batch.counts.sum(axis=0)):
             state = 0
@@ -279,11 +284,11 @@ class Reber(Task):
         return least_allowed > np.where(allowed, -np.inf, y).max(axis=-1)
 
     def accepts(self, y: Array, batch: Batch, threshold: float = 0.3) -> Array:
-        """Which strings, (B,), have only symbols whose predicted probability is ``threshold``.
+        """Which strings, (B,), have only symbols of at least ``threshold`` predicted probability.
 
         The grammar's own probabilities are 0, 1/2 and 1; 0.3 leaves room for a network's error.
         """
-        number("threshold", threshold, 0, 1, float)
+        number("threshold", threshold, 0, 1, REAL)
         y = self.outputs(y, batch)
         given = np.take_along_axis(y, batch.target[..., None], axis=-1)[..., 0]
         return np.all((given >= threshold) | ~batch.counts, axis=0)

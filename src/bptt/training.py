@@ -9,12 +9,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.random import Generator
 
-from ._arguments import REAL, Array, array, instance, number
+from ._arguments import REAL, Array, array, instance, number, same_precision
 from .cells import Cell
 from .recurrence import Params, Unrolled, backward, init, truncated, unroll
 
@@ -109,7 +109,10 @@ def loss_and_gradients(
     if counts.shape != h.shape[:2]:
         raise ValueError(f"counts: got shape {counts.shape}, needs {h.shape[:2]}, as x without d")
     rows = h[counts]
-    value, dz = loss(_finite("z", rows @ V.T + c), target[counts])
+    z = _finite("z", rows @ V.T + c)
+    value, dz = loss(z, target[counts])
+    if np.shape(dz) != z.shape:
+        raise ValueError(f"loss: got a derivative of shape {np.shape(dz)}, needs {z.shape}")
     dh = np.zeros(h.shape, dz.dtype)
     dh[counts] = _finite("dh", dz @ V)
     by = backward(run, dh) if window is None else truncated(run, dh, window)
@@ -171,7 +174,7 @@ def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Opti
     """
     rate = float(number("rate", rate, 0, kinds=REAL))
     momentum = float(number("momentum", momentum, 0, 1, REAL))
-    until = None if until is None else int(number("until", until, 1))
+    until = None if until is None else number("until", until, 1)
 
     def step(network: Network, gradients: Network, moments: Moments) -> tuple[Network, Moments]:
         now = _faded(rate, until, moments.updates)
@@ -195,13 +198,15 @@ def adam(
     Args:
         rate, until: As for :func:`sgd`.
         decay, decay_of_squares (float): :math:`\beta_1` and :math:`\beta_2`, from 0 to 0.999999.
-        epsilon (float): Added to the root of the mean square, from 0. Source: Kingma and Ba (2015).
+        epsilon (float): Added to the root of the mean square; above 0, for that may be 0. Source:
+            Kingma and Ba (2015).
     """
-    rate, epsilon = number("rate", rate, 0, kinds=REAL), number("epsilon", epsilon, 0, kinds=REAL)
+    rate = number("rate", rate, 0, kinds=REAL)
+    epsilon = number("epsilon", epsilon, np.finfo(float).tiny, kinds=REAL)
     b1 = float(number("decay", decay, 0, 0.999999, REAL))
     b2 = float(number("decay_of_squares", decay_of_squares, 0, 0.999999, REAL))
     rate, epsilon = float(rate), float(epsilon)
-    until = None if until is None else int(number("until", until, 1))
+    until = None if until is None else number("until", until, 1)
 
     def step(network: Network, gradients: Network, moments: Moments) -> tuple[Network, Moments]:
         t = moments.updates + 1
@@ -312,6 +317,7 @@ def fit(
         raise TypeError(f"sample: got {sample!r}, needs a function or batches, one at least")
     instance("optimiser", optimiser, Optimiser)
     steps, every = number("steps", steps, 1), number("every", every, 1)
+    window = None if window is None else number("window", window, 1)
     instance("rng", rng, Generator)
     clip = None if clip is None else float(number("clip", clip, 0, kinds=REAL))
     for name, given in (("carry", carry), ("resume", resume), ("progress", progress)):
@@ -374,9 +380,9 @@ def _save(path: Path, training: dict[str, Any], at: Fit, rng: Generator) -> None
     """Replace the file in one step, so that a run that is killed leaves it whole."""
     words = {"training": training, "rng": rng.bit_generator.state}
     text = {name: json.dumps(value, default=np.ndarray.tolist) for name, value in words.items()}
-    partial = path.with_name(path.name + ".part")
+    partial, arrays = path.with_name(path.name + ".part"), cast(Any, _flat(at) | text)
     with partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, **_flat(at), **text)
+        np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
@@ -461,7 +467,9 @@ def _run(cell: Cell, network: Network, x: Array, s0: Array | None) -> tuple[Unro
     instance("network", network, Network)
     run = unroll(cell, Params(*network[:3]), x, s0)
     V = array("V", network.V, "m n", n=run.h.shape[2])
-    return run, V, array("c", network.c, "m", m=len(V))
+    c = array("c", network.c, "m", m=len(V))
+    same_precision(W=run.s, V=V, c=c)
+    return run, V, c
 
 
 def _targets(batch: Batch) -> tuple[Array, Array]:
@@ -503,7 +511,8 @@ def _norm(gradients: tuple[Any, ...]) -> float:
 
 
 def _finite_norm(gradients: Any) -> float:
-    instance("gradients", gradients, tuple)
+    if not hasattr(gradients, "_fields"):
+        raise TypeError(f"gradients: got {type(gradients).__name__}, needs a NamedTuple of arrays")
     norm = _norm(gradients)
     if not np.isfinite(norm):
         raise ValueError(f"gradients: got a norm of {norm}, needs finite numbers")
