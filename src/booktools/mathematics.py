@@ -80,8 +80,19 @@ def formula(translator: Any, place: nodes.Element, display: bool) -> str:
 
 def visit_inline(self: Any, place: nodes.math) -> None:
     self.body.append(self.starttag(place, "span", "", CLASS="math"))
-    self.body.append(formula(self, place, display=False) + "</span>")
+    self.body.append(f"{formula(self, place, display=False)}{place.get('mark', '')}</span>")
     raise nodes.SkipNode
+
+
+def with_marks(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """A formula takes the mark that ends it, or a line might begin with a comma."""
+    if app.builder.name != "html" or app.config.html_math_renderer != "katex":
+        return
+    for place in list(doctree.findall(nodes.math)):
+        after = place.next_node(descend=False, siblings=True)
+        if isinstance(after, nodes.Text) and (found := re.match(r"[,.;:?!)]+", after)):
+            place["mark"] = found[0]
+            after.parent.replace(after, nodes.Text(after[found.end() :]))
 
 
 def visit_display(self: Any, place: nodes.math_block) -> None:
@@ -129,4 +140,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("math_macros", {}, "html")
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_display, None))
     app.connect("config-inited", choose)
+    app.connect("doctree-resolved", with_marks)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
