@@ -89,10 +89,11 @@ def with_marks(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     if app.builder.name != "html" or app.config.html_math_renderer != "katex":
         return
     for place in list(doctree.findall(nodes.math)):
-        after = place.next_node(descend=False, siblings=True)
+        at = place.parent.index(place) + 1  # of the text that follows, which may occur twice
+        after = place.parent[at] if at < len(place.parent) else None
         if isinstance(after, nodes.Text) and (found := re.match(r"[,.;:?!)]+", after)):
             place["mark"] = found[0]
-            after.parent.replace(after, nodes.Text(after[found.end() :]))
+            place.parent[at] = nodes.Text(after[found.end() :])
 
 
 def visit_display(self: Any, place: nodes.math_block) -> None:

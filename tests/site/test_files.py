@@ -130,3 +130,35 @@ def test_html_is_valid(site: Path) -> None:
     ]
     assert messages
     assert said == []
+
+
+class AfterFormulas(HTMLParser):
+    """What follows each formula in the text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.depth, self.followed = 0, False
+        self.found: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.followed = False
+        if tag == "span" and (
+            self.depth or "math" in (dict(attributes).get("class") or "").split()
+        ):
+            self.depth += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        within = tag == "span" and self.depth > 0
+        self.depth -= within
+        self.followed = within and self.depth == 0
+
+    def handle_data(self, data: str) -> None:
+        if self.followed:
+            self.found.append(data)
+        self.followed = False
+
+
+def test_no_line_can_begin_with_the_mark_that_ends_a_formula(site: Path, page: str) -> None:
+    found = AfterFormulas(site / page).found
+    assert [text[:20] for text in found if re.match("[,.;:?!)]", text)] == []
