@@ -518,3 +518,15 @@ def test_grammars_check_their_arguments():
         REBER.accepts(np.zeros((4, 2, 7)), batch)
     with pytest.raises(ValueError, match=r"^y: got shape"):
         XOR.by_phase(np.zeros((4, 2, 2)), XOR.sample(rng(), 2))
+
+
+def test_what_a_grammar_is_given_is_checked():
+    with pytest.raises(ValueError, match=r"^strings: got none, needs at least one$"):
+        REBER.encode([])
+    with pytest.raises(TypeError, match=r"^rng: got NoneType, needs Generator$"):
+        REBER.string(None)
+    for ask in (REBER.may_follow, lambda batch: REBER.right(np.zeros((4, 1, 7)), batch)):
+        with pytest.raises(TypeError, match=r"^batch: got NoneType, needs Batch$"):
+            ask(None)
+    batch = REBER.encode(["BTXSE"])
+    assert REBER.accepts(np.eye(7)[batch.target], batch, threshold=1).all()
