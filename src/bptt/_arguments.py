@@ -1,5 +1,6 @@
 """Arguments are checked once, at the door: a wrong one raises at once and says what it needs."""
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,21 @@ DTYPES = {"f": "float32", "d": "float64", "c": "complex128", "i": "integer"}
 CODES = {"f": "f", "d": "d", "D": "c", **dict.fromkeys(np.typecodes["AllInteger"], "i")}
 
 
+class OutOfRange(FloatingPointError):
+    """Numbers that the precision cannot hold: what diverging training comes to."""
+
+
 def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -> Array:
     """``value`` as a finite array with the named axes, ``"T B d"``; a size not given is free.
 
     A leading ``...`` stands for any number of axes.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: got a masked array, needs an array; .filled(...) says what counts")
     try:
         got = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name}: got {value!r}, needs rows of one length") from error
+        raise ValueError(f"{name}: got {reprlib.repr(value)}, needs rows of one length") from error
     if CODES.get(got.dtype.char, "none") not in dtypes:
         needed = " or ".join(DTYPES[code] for code in dtypes)
         raise TypeError(f"{name}: got dtype {got.dtype}, needs {needed}")
@@ -36,6 +43,13 @@ def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -
         where = tuple(np.argwhere(~finite)[0].tolist())
         raise ValueError(f"{name}: got {got[where]} at {where}, needs finite numbers")
     return got
+
+
+def in_range(name: str, computed: Array) -> Array:
+    """``computed``, if it is finite; else OutOfRange."""
+    if not np.isfinite(computed).all():
+        raise OutOfRange(f"{name}: got numbers too large for {computed.dtype}")
+    return computed
 
 
 def same_precision(**arrays: Array) -> np.dtype[Any]:
@@ -59,4 +73,7 @@ def number(name: str, value: Any, least: float, most: float = np.inf, kinds: Any
 def instance(name: str, value: Any, kind: Any) -> None:
     """Raise unless ``value`` is a ``kind``."""
     if not isinstance(value, kind):
-        raise TypeError(f"{name}: got {type(value).__name__}, needs {kind.__name__}")
+        got = type(value).__name__
+        if any(str(base) == str(kind) for base in type(value).__mro__):
+            got += " from before bptt was loaded again"
+        raise TypeError(f"{name}: got {got}, needs {kind.__name__}")
