@@ -1,23 +1,21 @@
 """Exact derivatives of recurrences, by the product rule."""
 
-from .cells import ELMAN, GRU, LSTM, Cell, Partials
+from .cells import ELMAN, GRU, LSTM, TORCH_GRU, Cell, Partials
 from .checkpointing import checkpointed
 from .equations import EquationFails, verified
 from .gradcheck import GradientMismatch, Report, central_difference, check, complex_step
+from .lags import summands, truncated
 from .readout import cross_entropy, mean_squared_error, softmax
 from .recurrence import (
     Gradients,
+    ParameterGradients,
     Params,
     Unrolled,
     backward,
     init,
-    jacobians,
-    rtrl,
-    sensitivity,
-    summands,
-    truncated,
     unroll,
 )
+from .tangents import jacobians, rtrl, sensitivity
 from .tasks import AddingProblem, LongLag, Reber, Task, TemporalOrder, TemporalXOR
 from .training import (
     Batch,

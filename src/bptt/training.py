@@ -16,7 +16,8 @@ from numpy.random import Generator
 
 from ._arguments import REAL, Array, array, instance, number, same_precision
 from .cells import Cell
-from .recurrence import Params, Unrolled, backward, init, truncated, unroll
+from .lags import truncated
+from .recurrence import Params, Unrolled, backward, init, unroll
 
 Loss = Callable[[Array, Array], tuple[Any, Array]]
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...])

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.random import Generator
 
 from bptt.cells import ELMAN, LSTM, Cell
+from bptt.lags import summands
 from bptt.readout import cross_entropy, mean_squared_error, softmax
-from bptt.recurrence import Params, summands, unroll
+from bptt.recurrence import Params, unroll
 from bptt.tasks import AddingProblem, LongLag, Reber, Task, TemporalOrder
 from bptt.training import Batch, Fit, Network, adam, fit, init_network, predict
 

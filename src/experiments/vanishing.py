@@ -10,8 +10,9 @@ import numpy as np
 from numpy.random import Generator
 
 from bptt.cells import ELMAN, GRU, LSTM
+from bptt.lags import summands
 from bptt.readout import cross_entropy
-from bptt.recurrence import Params, summands, unroll
+from bptt.recurrence import Params, unroll
 from bptt.training import Batch, Network, adam, fit, init_network, predict
 
 from .runner import Experiment
