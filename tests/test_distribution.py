@@ -141,7 +141,9 @@ def test_the_sdist_holds_the_package_and_its_tests_alone(unpacked):
     assert {f"src/{name}" for name in MODULES} <= files
     assert {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "hatch_build.py"} <= files
     assert {name.split("/")[0] for name in files if "/" in name} == {"src", "tests"}
-    assert not [name for name in files if "booktools" in name or "experiments" in name]
+    tests = {path.name: path.read_text(encoding="utf-8") for path in paths if "tests" in path.parts}
+    assert {"oracle.py", "program.py", "test_cells.py"} <= {*tests}
+    assert not [name for name, text in tests.items() if "parents[1]" in text]  # read the tree
     assert sum(path.stat().st_size for path in paths) < 600_000
 
 
