@@ -121,9 +121,9 @@ def training(rng: np.random.Generator, folder: Path) -> None:
 
     descent = bptt.loss_and_gradients(bptt.LSTM, network, sample(rng), bptt.cross_entropy)
     assert_type(descent, bptt.Descent)
-    shorter = bptt.clip_by_norm(descent.gradients, 1.0)
-    assert_type(shorter, bptt.Network)
-    print(descent.loss, bptt.clip_by_value(shorter, 0.1).W.max(), descent.state.shape)
+    print(float(descent.loss), bptt.clip_by_value(descent.gradients, 0.1).W.max())
+    print(descent.state.shape)
+    assert_type(bptt.clip_by_norm(network, 1.0), bptt.Network)
 
     optimisers: list[bptt.Optimiser] = [bptt.sgd(0.1, 0.9), bptt.adam(1e-2, until=20)]
     for optimiser in optimisers:
