@@ -18,6 +18,8 @@ check: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	@test -d node_modules/pyright || $(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
+	$(BIN)/node node_modules/pyright/index.js
 	$(BIN)/codespell
 
 # Needs Chromium, and the site of make book.
@@ -57,7 +59,7 @@ experiments: .venv/installed
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m experiments $(EXPERIMENTS)
 
 clean:
-	rm -rf .venv .venv-bench node_modules _build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
+	rm -rf .venv .venv-bench node_modules _build build dist mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 
 # Anew for each lock, so that nothing older stays. uv takes seconds; pip, where uv has no build, a minute.
 .venv/installed: requirements.txt requirements-dev.txt constraints.txt package-lock.json

@@ -1,5 +1,6 @@
 """Exact derivatives of recurrences, by the product rule."""
 
+from ._arguments import OutOfRange
 from .cells import ELMAN, GRU, LSTM, TORCH_GRU, Cell, Partials
 from .checkpointing import checkpointed
 from .equations import EquationFails, verified
@@ -34,3 +35,17 @@ from .training import (
     predict,
     sgd,
 )
+
+__version__ = "0.2.0"
+
+# fmt: off
+__all__ = [
+    "ELMAN", "GRU", "LSTM", "TORCH_GRU", "AddingProblem", "Batch", "Cell", "Descent", "EquationFails", "Fit",
+    "GradientMismatch", "Gradients", "History", "LongLag", "Moments", "Network", "Optimiser",
+    "OutOfRange", "ParameterGradients", "Params", "Partials", "Reber", "Report", "Task", "TemporalOrder", "TemporalXOR",
+    "Unrolled", "adam", "backward", "central_difference", "check", "checkpointed", "clip_by_norm",
+    "clip_by_value", "complex_step", "cross_entropy", "fit", "init", "init_network", "jacobians",
+    "loss_and_gradients", "mean_squared_error", "predict", "rtrl", "sensitivity", "sgd", "softmax",
+    "summands", "truncated", "unroll", "verified",
+]
+# fmt: on
