@@ -40,12 +40,13 @@ __version__ = "0.2.0"
 
 # fmt: off
 __all__ = [
-    "ELMAN", "GRU", "LSTM", "TORCH_GRU", "AddingProblem", "Batch", "Cell", "Descent", "EquationFails", "Fit",
-    "GradientMismatch", "Gradients", "History", "LongLag", "Moments", "Network", "Optimiser",
-    "OutOfRange", "ParameterGradients", "Params", "Partials", "Reber", "Report", "Task", "TemporalOrder", "TemporalXOR",
-    "Unrolled", "adam", "backward", "central_difference", "check", "checkpointed", "clip_by_norm",
-    "clip_by_value", "complex_step", "cross_entropy", "fit", "init", "init_network", "jacobians",
-    "loss_and_gradients", "mean_squared_error", "predict", "rtrl", "sensitivity", "sgd", "softmax",
-    "summands", "truncated", "unroll", "verified",
+    "ELMAN", "GRU", "LSTM", "TORCH_GRU", "AddingProblem", "Batch", "Cell", "Descent",
+    "EquationFails", "Fit", "GradientMismatch", "Gradients", "History", "LongLag", "Moments",
+    "Network", "Optimiser", "OutOfRange", "ParameterGradients", "Params", "Partials", "Reber",
+    "Report", "Task", "TemporalOrder", "TemporalXOR", "Unrolled", "adam", "backward",
+    "central_difference", "check", "checkpointed", "clip_by_norm", "clip_by_value", "complex_step",
+    "cross_entropy", "fit", "init", "init_network", "jacobians", "loss_and_gradients",
+    "mean_squared_error", "predict", "rtrl", "sensitivity", "sgd", "softmax", "summands",
+    "truncated", "unroll", "verified",
 ]
 # fmt: on
