@@ -1,5 +1,6 @@
 """Stored trainings: resumed, alike on every backend, and read only while the code has made them."""
 
+import ast
 import inspect
 import io
 import json
@@ -11,8 +12,10 @@ import sys
 import time
 import tokenize
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
+import jupytext
 import numpy as np
 import pytest
 from distributed import LocalCluster
@@ -516,6 +519,48 @@ def test_two_experiments_of_one_name_are_refused(source):
     result = python("-m", "experiments", "quick")
     assert result.returncode == 1
     assert "more: a second experiment of the name quick" in result.stderr
+
+
+def experiments_in(chapter):
+    """By name: the experiments that a chapter shows, and those of which it repeats a row."""
+    cells = jupytext.read(chapter, fmt="md:myst").cells
+    tree = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    names = {}  # as the chapter writes them
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "experiments":
+            for alias in node.names:
+                value = getattr(import_module(node.module), alias.name)
+                if inspect.ismodule(value):
+                    names |= {f"{alias.name}.{key}": of for key, of in vars(value).items()}
+                names[alias.name] = value
+    names = {key: value.name for key, value in names.items() if isinstance(value, Experiment)}
+
+    def named(part):
+        parts = [node for node in ast.walk(part) if isinstance(node, ast.Name | ast.Attribute)]
+        return {names[text] for text in map(ast.unparse, parts) if text in names}
+
+    def repeats(part):
+        calls = [node for node in ast.walk(part) if isinstance(node, ast.Call)]
+        return [call.args[0] for call in calls if ast.unparse(call.func) == "repeat"]
+
+    repeated = set().union(*map(named, repeats(tree)))
+    for loop in ast.walk(tree):
+        if isinstance(loop, ast.For):
+            targets = {ast.unparse(part) for part in ast.walk(loop.target)}
+            if targets & set(map(ast.unparse, repeats(loop))):
+                repeated |= named(loop.iter)
+    return named(tree), repeated
+
+
+def test_a_chapter_repeats_a_row_of_each_experiment_that_it_shows():
+    shown = set()
+    for chapter in sorted((SRC.parent / "book").glob("*.md")):
+        # It counts the rows of all experiments, and shows what none of them measured.
+        if chapter.name != "how-checked.md":
+            here, repeated = experiments_in(chapter)
+            assert here == repeated, chapter.name
+            shown |= here
+    assert shown == set(known())
 
 
 @pytest.mark.parametrize("name", known())
