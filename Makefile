@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test lab check pdf site-test audit reproducible linkcheck mutants bench experiments clean
+.PHONY: book test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench experiments clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -32,6 +32,10 @@ site-test: book
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
 	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
 	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
+
+# Notebooks as Colab gets them, of the last commit, where nothing is installed; needs the package index.
+notebooks-test: .venv/installed
+	$(BIN)/python -m pytest -n 0 tests/notebooks
 
 # Lighthouse, median of five, for the figures of a release.
 audit: book

@@ -307,5 +307,5 @@ def test_what_was_made_before_bptt_was_loaded_again_is_named():
         for name in [name for name in sys.modules if name.startswith("bptt")]:
             del sys.modules[name]
         sys.modules.update(before)
-    with pytest.raises(TypeError, match="^params: got tuple, needs Params$"):
+    with pytest.raises(TypeError, match=r"^params: got tuple, needs Params$"):
         bptt.unroll(bptt.ELMAN, tuple(p.params), p.x)

@@ -18,7 +18,7 @@ from bptt.training import Batch, Network, adam, fit, init_network, predict
 from .runner import Experiment
 
 T, UNITS, NOISE = 16, 16, 0.1
-CELLS = {repr(cell): cell for cell in (ELMAN, LSTM, GRU)}
+CELLS = {"ELMAN": ELMAN, "LSTM": LSTM, "GRU": GRU}
 
 
 def latch(rng: Generator, B: int = 32) -> Batch:
