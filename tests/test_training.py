@@ -23,7 +23,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import bptt
 from bptt import Batch, Network
-from bptt.training import Descent, Fit, History, Moments
+from bptt import Descent, Fit, History, Moments
 
 CELLS = pytest.mark.parametrize("name", list(oracle.CELLS))
 LOSSES = {"labels": bptt.cross_entropy, "numbers": bptt.mean_squared_error}

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ._arguments import REAL, Array, array, instance, number
-from .training import Batch
+from .network import Batch
 
 
 class Task(ABC):

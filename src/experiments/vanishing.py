@@ -10,9 +10,11 @@ import numpy as np
 from numpy.random import Generator
 
 from bptt.cells import ELMAN, GRU, LSTM
+from bptt.network import Batch, Network, init_network, predict
+from bptt.optimisers import adam
 from bptt.readout import cross_entropy
 from bptt.recurrence import Params, summands, unroll
-from bptt.training import Batch, Network, adam, fit, init_network, predict
+from bptt.training import fit
 
 from .runner import Experiment
 
