@@ -176,11 +176,34 @@ def last(run: Unrolled, lengths: Array) -> Array:
     return run.s[lengths, np.arange(B)]
 
 
-def scalar(name: str, value: Any, kinds: str) -> None:
-    """Raise unless ``value`` is one number, of a dtype of these kinds."""
+class Through(NamedTuple):
+    """What :func:`fit` descends: loss_and_gradients of this cell, loss and window."""
+
+    cell: Cell
+    loss: Loss
+    window: int | None
+    carry: bool
+
+    def __call__(self, network: Network, batch: Batch, state: Array | None) -> Descent:
+        instance("sample", batch, Batch)
+        (x, target, counts), dtype = map(np.asarray, batch), network.W.dtype
+        if target.dtype.kind == "f":
+            target = target.astype(dtype, copy=False)
+        batch = Batch(x.astype(dtype, copy=False), target, counts)
+        found = loss_and_gradients(self.cell, network, batch, self.loss, state, window=self.window)
+        if self.carry and not counts[-1].all():
+            raise ValueError(
+                f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
+                "where the state is carried, or descend with last(run, lengths)"
+            )
+        return found
+
+
+def scalar(name: str, value: Any, kinds: str, needs: str = "one number") -> None:
+    """Raise unless ``value`` has no axes and a dtype of these kinds."""
     got = np.asarray(value)
     if got.shape or got.dtype.kind not in kinds:
-        raise TypeError(f"{name}: got dtype {got.dtype} and shape {got.shape}, needs one number")
+        raise TypeError(f"{name}: got dtype {got.dtype} and shape {got.shape}, needs {needs}")
 
 
 def _run(cell: Cell, network: Network, x: Array, s0: Array | None) -> tuple[Unrolled, Array, Array]:

@@ -238,6 +238,12 @@ def each(function: Callable[..., Any], first: Any, *others: Any) -> Any:
     return None if first is None else function(first, *others)
 
 
+def named(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a NamedTuple."""
+    if not hasattr(value, "_fields"):
+        raise TypeError(f"{name}: got {type(value).__name__}, needs a NamedTuple of arrays")
+
+
 def leaves(tree: Any, name: str = "") -> dict[str, Any]:
     """The arrays of a NamedTuple by name, such as W or, within another, layers 0 W."""
     if not isinstance(tree, tuple):
@@ -278,8 +284,7 @@ def cut(gradients: Tree, limit: float) -> Tree:
 
 
 def _finite_norm(gradients: Any, dtypes: str) -> float:
-    if not hasattr(gradients, "_fields"):
-        raise TypeError(f"gradients: got {type(gradients).__name__}, needs a NamedTuple of arrays")
+    named("gradients", gradients)
     for name, g in leaves(gradients).items():
         if g is not None and CODES.get((dtype := np.asarray(g).dtype).char, "none") not in dtypes:
             needs = " or ".join(DTYPES[code] for code in dtypes)

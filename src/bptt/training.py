@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -13,9 +12,10 @@ from numpy.random import Generator
 
 from ._arguments import REAL, Array, OutOfRange, array, instance, number, same_precision
 from .cells import Cell
-from .network import NONE, Batch, Descent, Loss, Network, loss_and_gradients, scalar
-from .optimisers import Moments, Optimiser, cut, each, leaves, norm, shortened
+from .network import NONE, Batch, Descent, Loss, Network, Through, scalar
+from .optimisers import Moments, Optimiser, cut, each, leaves, named, norm, shortened
 
+PART = ".part"  # what the name of a checkpoint ends with until all of it is written
 AXES = ("gates*n n", "gates*n d", "gates*n", "m n", "m")
 FORMAT = "bptt.fit 1"  # the first thing a checkpoint says; count on if older ones cannot be read
 
@@ -59,7 +59,12 @@ class History(NamedTuple):
 
 class Fit(NamedTuple):
     """What training came to: the network (or other parameters), the history, the last state
-    (B, k n), and the moments. :func:`fit` has an example.
+    (B, k n), and the moments.
+
+    Example:
+        >>> import bptt
+        >>> bptt.Fit._fields
+        ('network', 'history', 'state', 'moments')
     """
 
     network: Any
@@ -128,7 +133,7 @@ def fit(
     window = None if window is None else number("window", window, 1)
     others: Any = {"checkpoint": checkpoint, "resume": resume, "progress": progress}
     others |= {"clip": clip, "clip_value": clip_value, "criterion": criterion, "every": every}
-    through: Any = _Through(cell, loss, window, carry)
+    through: Any = Through(cell, loss, window, carry)
     return descend(through, network, sample, optimiser, steps=steps, rng=rng, carry=carry, **others)
 
 
@@ -154,23 +159,22 @@ def descend(
     A run that was killed or interrupted, and resumed, equals to the last bit one that was not.
 
     Args:
-        function: ``function(parameters, batch, state)`` returns a :class:`Descent`, or the loss and
-            its gradients alone.
-        parameters: A NamedTuple of arrays, float32 or float64, which may nest as in a stack.
+        function: ``function(parameters, batch, state)`` returns a :class:`Descent`, or a loss and
+            its gradients. Checkpoints tell functions apart by module and name.
+        parameters: A NamedTuple of arrays, float32 or float64, or of NamedTuples or tuples of them.
         sample: ``sample(rng)`` draws a batch, whatever the function understands; or a sequence of
             batches, taken in order over and over.
-        optimiser (Optimiser): :func:`sgd`, :func:`adagrad`, :func:`rmsprop` or :func:`adam`.
+        optimiser (Optimiser): Such as :func:`adam`.
         steps (int): Updates to make, with those made before a run was resumed; at least 1.
         rng (Generator): All randomness there is. Resuming sets it to where it was.
-        clip, clip_value (float, optional): The limit of :func:`clip_by_norm`, or that of
-            :func:`clip_by_value`.
+        clip, clip_value (float, optional): Limits of :func:`clip_by_norm`, :func:`clip_by_value`;
+            one of them.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
             succeeded and ends; asked after each ``every`` updates and after the last.
         every (int): At least 1.
         carry (bool): Each batch begins with the last state of the one before, as a number: nothing
             is differentiated through it. A sequence of batches begins with None each time over.
         checkpoint (path, optional): A file to save to after each ``every`` updates and the last.
-            A function is told from others by its module and name.
         resume (bool): Go on from the checkpoint, if it is there.
         progress (bool): Show a bar on the standard output, with tqdm.
     Returns:
@@ -190,13 +194,15 @@ def descend(
         array([3.  , 0.75])
     """
     instance("function", function, Callable)
-    if not hasattr(parameters, "_fields"):
-        raise TypeError(
-            f"parameters: got {type(parameters).__name__}, needs a NamedTuple of arrays"
-        )
+    named("parameters", parameters)
     arrays = {name: array(name, a, "...", "fd") for name, a in leaves(parameters).items()}
     dtype, parameters = same_precision(**arrays), each(np.asarray, parameters)
-    cycle = 0 if callable(sample) else _batches(sample)
+    draw: Any = sample
+    batches: Any = () if callable(sample) else sample
+    if hasattr(sample, "_fields"):
+        raise TypeError(f"sample: got one {type(sample).__name__}, needs a list of them")
+    if not (callable(sample) or (isinstance(sample, Sequence) and len(sample))):
+        raise TypeError(f"sample: got {sample!r}, needs a function or batches, one at least")
     instance("optimiser", optimiser, Optimiser)
     steps, every = number("steps", steps, 1), number("every", every, 1)
     instance("rng", rng, Generator)
@@ -212,9 +218,9 @@ def descend(
     path = None if checkpoint is None else _path(checkpoint)
     training = {
         **{"format": FORMAT, **_identity(function), "optimiser": optimiser.name},
-        "network": [f"{a.dtype}{a.shape}" for a in arrays.values()],
+        "network": [f"{dtype}{shape}" for _, dtype, shape in _forms(parameters)],
         "generator": type(rng.bit_generator).__name__,
-        **{"batches": cycle, **limits, "every": every, "carry": carry},
+        **{"batches": len(batches), **limits, "every": every, "carry": carry},
     }
     history = History(np.empty(0), np.empty(0), 0, False, False)
     at = Fit(parameters, history, NONE.astype(dtype), optimiser.start(parameters))
@@ -227,17 +233,17 @@ def descend(
     safe = at, rng.bit_generator.state  # both at once, wherever it is interrupted
     try:
         for step in updates:
-            batch = sample[step % cycle] if cycle else cast(Any, sample)(rng)
-            state = at.state if carry and step % (cycle or stop) else None
-            losses[step], norms[step], after = _update(
-                function, at, batch, state, optimiser, limits
-            )
+            batch = batches[step % len(batches)] if batches else draw(rng)
+            state = at.state if carry and step % (len(batches) or stop) else None
+            found = _update(function, at, batch, state, optimiser, limits)
+            losses[step], norms[step], after = found
             network, state, moments = after or (at.network, at.state, at.moments)
             if carry and after and not state.size:
                 raise ValueError("carry: got a function that returns no state, needs one")
             due = not after or (step + 1) % every == 0 or step + 1 == stop
-            solved = bool(after and due and criterion and _yes(criterion(network)))
-            sequences = at.history.sequences + _sequences(batch)
+            solved = after is not None and due and _succeeded(criterion, network)
+            size = np.shape(batch.x)[1] if isinstance(batch, Batch) else 1
+            sequences = at.history.sequences + size
             history = History(losses[: step + 1], norms[: step + 1], sequences, solved, not after)
             at = Fit(network, history, state, moments)
             if due and path:
@@ -255,29 +261,6 @@ def descend(
         finally:
             raise Interrupted(at)
     return at
-
-
-class _Through(NamedTuple):
-    """What :func:`fit` descends: loss_and_gradients of this cell, loss and window."""
-
-    cell: Cell
-    loss: Loss
-    window: int | None
-    carry: bool
-
-    def __call__(self, network: Network, batch: Batch, state: Array | None) -> Descent:
-        instance("sample", batch, Batch)
-        (x, target, counts), dtype = map(np.asarray, batch), network.W.dtype
-        if target.dtype.kind == "f":
-            target = target.astype(dtype, copy=False)
-        batch = Batch(x.astype(dtype, copy=False), target, counts)
-        found = loss_and_gradients(self.cell, network, batch, self.loss, state, window=self.window)
-        if self.carry and not counts[-1].all():
-            raise ValueError(
-                f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
-                "where the state is carried, or descend with last(run, lengths)"
-            )
-        return found
 
 
 def _update(
@@ -304,48 +287,37 @@ def _update(
 def _descent(found: Any, parameters: Any) -> Descent:
     """What a function has returned, checked against the parameters."""
     if not isinstance(found, tuple) or not 2 <= len(found) <= len(Descent._fields):
-        got = type(found).__name__
-        raise TypeError(f"function: got {got}, needs a Descent, or a loss and its gradients")
+        raise TypeError(f"function: got {type(found).__name__}, needs a loss and its gradients")
     found = Descent(*found)
     scalar("loss of function", found.loss, "iuf")
     instance("gradients of function", found.gradients, type(parameters))
     instance("state of function", found.state, np.ndarray)
     gradients = each(np.asarray, found.gradients)
-    pairs = (leaves(gradients).items(), leaves(parameters).items())
-    got, needs = ([(k, np.asarray(a).dtype, np.shape(a)) for k, a in items] for items in pairs)
-    if got != needs:
-        words = (", ".join(f"{k} {dtype}{shape}" for k, dtype, shape in a) for a in (got, needs))
-        raise ValueError("gradients of function: got {}, needs {}".format(*words))
+    forms = _forms(gradients), _forms(parameters)
+    if forms[0] != forms[1]:
+        got, needs = (", ".join(f"{k} {dtype}{shape}" for k, dtype, shape in f) for f in forms)
+        raise ValueError(f"gradients of function: got {got}, needs {needs}")
     return found._replace(gradients=gradients)
 
 
-def _batches(sample: Any) -> int:
-    """How many batches a sequence has."""
-    if hasattr(sample, "_fields"):
-        raise TypeError(f"sample: got one {type(sample).__name__}, needs a list of them")
-    if not (isinstance(sample, Sequence) and len(sample)):
-        raise TypeError(f"sample: got {sample!r}, needs a function or batches, one at least")
-    return len(sample)
-
-
-def _yes(answer: Any) -> bool:
-    if not isinstance(answer, bool | np.bool_ | None):
-        raise TypeError(f"criterion: got {type(answer).__name__}, needs True or False")
+def _succeeded(criterion: Any, parameters: Any) -> bool:
+    answer = criterion is not None and criterion(parameters)
+    scalar("criterion", answer, "b", "True or False")
     return bool(answer)
 
 
-def _sequences(batch: Any) -> int:
-    return np.shape(batch.x)[1] if isinstance(batch, Batch) else 1
+def _forms(tree: Any) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
+    return [(name, np.asarray(a).dtype, np.shape(a)) for name, a in leaves(tree).items()]
 
 
 def _identity(function: Any) -> dict[str, Any]:
     """What a checkpoint tells functions apart by."""
-    if isinstance(function, _Through):
+    if isinstance(function, Through):
         name = getattr(function.loss, "__name__", "")
         return {"cell": repr(function.cell), "loss": name, "window": function.window}
-    named = getattr(function, "func", function)  # which a partial has
-    named = named if hasattr(named, "__qualname__") else type(named)
-    return {"function": f"{named.__module__}.{named.__qualname__}"}
+    kind = getattr(function, "func", function)  # of a partial
+    kind = kind if hasattr(kind, "__qualname__") else type(kind)
+    return {"function": f"{kind.__module__}.{kind.__qualname__}"}
 
 
 def _save(path: Path, training: dict[str, Any], at: Fit, state: Any) -> None:
@@ -353,11 +325,12 @@ def _save(path: Path, training: dict[str, Any], at: Fit, state: Any) -> None:
     words = {"training": training, "rng": state}
     text = {name: json.dumps(value, default=np.ndarray.tolist) for name, value in words.items()}
     arrays = cast(Any, _flat(at) | text)
-    with _partial(path).open("wb") as file:
+    partial = path.with_name(path.name + PART)
+    with partial.open("wb") as file:
         np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(_partial(path), path)
+    os.replace(partial, path)
 
 
 def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> Fit:
@@ -404,30 +377,21 @@ def _path(checkpoint: Any) -> Path:
     if os.path.isdir(path) or not os.path.isdir(path.parent):
         raise ValueError(f"checkpoint: got {path}, needs a file in a folder that exists")
     try:
-        _partial(path).open("wb").close()
-        _partial(path).unlink()
+        (partial := path.with_name(path.name + PART)).open("wb").close()
+        partial.unlink()
     except (OSError, ValueError) as error:
         raise ValueError(f"checkpoint: got {path}, needs a file that can be written") from error
     return path
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
 def _counted(start: int, stop: int, progress: bool) -> Any:
     """The updates to make, with a bar if wanted; nothing goes to the standard error."""
-    if progress:
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            _say_no_bar()
-        else:
-            bar: Any = {"initial": start, "total": stop, "unit": "update", "file": sys.stdout}
-            return tqdm(range(start, stop), **bar)
-    return range(start, stop)
-
-
-@cache
-def _say_no_bar() -> None:
-    print("No bar without tqdm, which the extra `training` brings.")
+    updates, bar = range(start, stop), {"initial": start, "total": stop, "unit": "update"}
+    if not progress:
+        return updates
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        print("No bar without tqdm, which the extra `training` brings")
+        return updates
+    return tqdm(updates, **cast(Any, bar), file=sys.stdout)
