@@ -1,5 +1,6 @@
 """Training: what it does at each update, and runs that are killed and go on."""
 
+import functools
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import textwrap
 import time
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,7 +21,8 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bptt
-from bptt import Batch, Fit, History, Moments
+from bptt import Batch, Descent, Fit, History, Moments
+from bptt._arguments import OutOfRange
 
 # fit
 
@@ -532,6 +535,567 @@ def test_a_loss_without_a_name(tmp_path):
     assert same(found, bptt.fit(**training()))
 
 
+# Any parameters
+
+
+class Stack(NamedTuple):
+    """Two layers, the second of which reads the states of the first, and an output layer."""
+
+    layers: tuple[bptt.Params, ...]
+    V: np.ndarray
+    c: np.ndarray
+
+
+def stacked(stack, batch, state):
+    """The loss of a stack of GRUs and its gradients; its state is those of both, side by side."""
+    starts, runs, x = (None, None) if state is None else np.hsplit(state, 2), [], batch.x
+    for params, s0 in zip(stack.layers, starts, strict=True):
+        runs.append(bptt.unroll(bptt.GRU, params, x.astype(params.W.dtype), s0))
+        x = runs[-1].h[1:]
+    rows = x[batch.counts]
+    loss, dz = bptt.cross_entropy(rows @ stack.V.T + stack.c, batch.target[batch.counts])
+    dh = np.zeros_like(x)
+    dh[batch.counts] = dz @ stack.V
+    layers = []
+    for run in reversed(runs):
+        by = bptt.backward(run, dh)
+        dh = by.x
+        layers.insert(0, bptt.Params(*by[:3]))
+    gradients = Stack(tuple(layers), dz.T @ rows, dz.sum(axis=0))
+    return Descent(loss, gradients, np.hstack([run.s[-1] for run in runs]))
+
+
+def descent(seed=0, dtype=np.float64, **others):
+    """The arguments of a small training of a stack; ``others`` change them."""
+    rng = np.random.default_rng(seed)
+    layers = tuple(bptt.init(bptt.GRU, d, 4, rng=rng, dtype=dtype) for d in (1, 4))
+    stack = Stack(layers, rng.normal(size=(2, 4)).astype(dtype), np.zeros(2, dtype))
+    return {
+        **{"function": stacked, "parameters": stack, "sample": changes, "rng": rng},
+        **{"optimiser": bptt.adam(0.02), "steps": 25, "every": 10, "clip": 0.2},
+        **{"progress": False, **others},
+    }
+
+
+class Pair(NamedTuple):
+    a: np.ndarray
+    b: np.ndarray
+
+
+def distance(pair, batch, state):
+    """Half the squared distance from a batch of two numbers."""
+    gap = pair.a - batch[0], pair.b - batch[1]
+    return 0.5 * sum((g * g).sum() for g in gap), Pair(*gap)
+
+
+def to_pair(**others):
+    pair = Pair(np.array([1.0, 2.0]), np.array(3.0))
+    return {
+        **{"function": distance, "parameters": pair, "sample": [(0, 0), (1, -1)]},
+        **{"optimiser": bptt.sgd(0.5), "steps": 5, "rng": np.random.default_rng(0)},
+        **{"progress": False, **others},
+    }
+
+
+def test_descend_goes_down_any_function():
+    found = bptt.descend(**to_pair())
+    a, b, losses = np.array([1.0, 2.0]), 3.0, []
+    for step in range(5):
+        to = [(0, 0), (1, -1)][step % 2]
+        losses.append(0.5 * (((a - to[0]) ** 2).sum() + (b - to[1]) ** 2))
+        a, b = a - 0.5 * (a - to[0]), b - 0.5 * (b - to[1])
+    assert type(found.network) is Pair
+    assert_array_equal(found.network.a, a)
+    assert found.network.b == b
+    assert_allclose(found.history.losses, losses, rtol=1e-15)
+    assert_allclose(found.history.norms, np.sqrt(2 * np.array(losses)), rtol=1e-15)
+    assert found.history[2:] == (5, False, False)  # each batch counts as one sequence
+    assert found.state.size == 0
+
+
+def test_fit_is_a_case_of_descend():
+    def whole(network, batch, state):
+        return bptt.loss_and_gradients(bptt.GRU, network, batch, bptt.cross_entropy, state)
+
+    given = training(carry=True)
+    others = {k: v for k, v in given.items() if k not in ("cell", "network", "loss")}
+    others["rng"] = training()["rng"]
+    assert same(bptt.descend(whole, given["network"], **others), bptt.fit(**given))
+
+
+def test_descend_learns_with_two_layers():
+    found = bptt.descend(**descent(steps=300, optimiser=bptt.rmsprop(0.01), clip=1.0))
+    assert found.history.losses[-20:].mean() < 0.1 < found.history.losses[:5].mean()
+    assert found.history.sequences == 1200
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rule", [bptt.sgd, bptt.adagrad, bptt.rmsprop, bptt.adam])
+def test_a_resumed_descent_equals_one_that_was_not(tmp_path, dtype, rule):
+    others = {"carry": True, "optimiser": rule(0.02), "dtype": dtype, "clip": None}
+    others["clip_value"] = 0.05
+    expected = bptt.descend(**descent(**others))
+    file = tmp_path / "run.npz"
+    bptt.descend(**descent(steps=10, checkpoint=file, **others))
+    found = bptt.descend(**descent(checkpoint=file, resume=True, **others))
+    assert same(found, expected)
+    assert type(found.network) is type(found.moments.sums[0]) is Stack
+    assert [type(layer) for layer in found.network.layers] == [bptt.Params] * 2
+    assert {a.dtype for layer in found.network.layers for a in layer} == {np.dtype(dtype)}
+
+
+def test_a_resumed_descent_without_a_state(tmp_path):
+    file = tmp_path / "run.npz"
+    bptt.descend(**to_pair(steps=3, checkpoint=file))
+    found = bptt.descend(**to_pair(checkpoint=file, resume=True))
+    assert same(found, bptt.descend(**to_pair()))
+    assert type(found.network) is Pair
+
+
+class Distance:
+    def __call__(self, pair, batch, state):
+        return distance(pair, batch, state)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda *given: distance(*given), f"{__name__}.<lambda>"),
+        (Distance(), f"{__name__}.Distance"),
+        (functools.partial(distance), f"{__name__}.distance"),
+        (Distance().__call__, f"{__name__}.Distance.__call__"),
+    ],
+)
+def test_checkpoints_tell_functions_apart(tmp_path, function, name):
+    file = tmp_path / "run.npz"
+    bptt.descend(**to_pair(steps=3, function=function, checkpoint=file))
+    found = bptt.descend(**to_pair(function=function, checkpoint=file, resume=True))
+    assert same(found, bptt.descend(**to_pair()))
+    with np.load(file) as saved:
+        assert json.loads(str(saved["training"]))["function"] == name
+    with pytest.raises(ValueError, match=r"^checkpoint: ") as raised:
+        bptt.descend(**to_pair(function=stacked, checkpoint=file, resume=True))
+    assert str(raised.value) == (
+        f"checkpoint: got {file} with function {name} for {__name__}.stacked, "
+        "needs a checkpoint of this training"
+    )
+
+
+def test_checkpoints_tell_fits_from_descents(tmp_path):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, checkpoint=file))
+    with pytest.raises(ValueError, match=r" with function None for .*stacked, network \["):
+        bptt.descend(**descent(checkpoint=file, resume=True))
+
+
+def test_checkpoints_tell_names_of_parameters_apart(tmp_path):
+    class Other(NamedTuple):
+        a: np.ndarray
+        c: np.ndarray
+
+    file = tmp_path / "run.npz"
+    bptt.descend(**to_pair(steps=3, checkpoint=file))
+    other = Other(*to_pair()["parameters"])
+    with pytest.raises(ValueError, match=r" with other arrays, needs a checkpoint of this"):
+        bptt.descend(**to_pair(parameters=other, checkpoint=file, resume=True))
+
+
+def test_checkpoints_tell_parameters_of_cells_apart(tmp_path):
+    class Leaky(type(bptt.ELMAN)):
+        def __init__(self, leak):
+            self.leak = leak
+
+        def __repr__(self):
+            return f"Leaky({self.leak})"
+
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(cell=Leaky(0.9), steps=10, checkpoint=file))
+    bptt.fit(**training(cell=Leaky(0.9), checkpoint=file, resume=True))
+    with pytest.raises(ValueError, match=r" with cell Leaky\(0.9\) for Leaky\(0.2\), needs "):
+        bptt.fit(**training(cell=Leaky(0.2), checkpoint=file, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "message"),
+    [
+        (0.5, TypeError, "function: got float, needs a loss and its gradients"),
+        (None, TypeError, "function: got NoneType, needs a loss and its gradients"),
+        ({}, TypeError, "function: got dict, needs a loss and its gradients"),
+        ((0.5,), TypeError, "function: got tuple, needs a loss and its gradients"),
+        ((0.5,) * 6, TypeError, "function: got tuple, needs a loss and its gradients"),
+        ((0.5, {}), TypeError, "gradients of function: got dict, needs Pair"),
+        ((0.5, None), TypeError, "gradients of function: got NoneType, needs Pair"),
+        (
+            (0.5, bptt.Params(*np.ones((3, 1)))),
+            TypeError,
+            "gradients of function: got Params, needs Pair",
+        ),
+        *[
+            (
+                (0.5, Pair(*pair)),
+                ValueError,
+                f"gradients of function: got {got}, needs a float64(2,), b float64()",
+            )
+            for pair, got in (
+                ((np.ones(2), np.ones(1)), "a float64(2,), b float64(1,)"),
+                ((np.ones(2, np.float32), 1.0), "a float32(2,), b float64()"),
+                ((np.ones(2), 1), "a float64(2,), b int64()"),
+                ((np.ones(2), None), "a float64(2,), b object()"),
+                (((1.0, 2.0), 3.0), "a 0 float64(), a 1 float64(), b float64()"),
+            )
+        ],
+        *[
+            (
+                (loss, Pair(np.ones(2), 1.0)),
+                TypeError,
+                f"loss of function: got dtype {got}, needs one number",
+            )
+            for loss, got in (
+                (np.ones(3), "float64 and shape (3,)"),
+                (1j, "complex128 and shape ()"),
+                (None, "object and shape ()"),
+                (True, "bool and shape ()"),
+            )
+        ],
+        (
+            (0.5, Pair(np.ones(2), 1.0), None),
+            TypeError,
+            "state of function: got NoneType, needs ndarray",
+        ),
+    ],
+)
+def test_what_a_function_may_not_return(found, error, message):
+    with pytest.raises(error) as raised:
+        bptt.descend(**to_pair(function=lambda *_: found))
+    assert str(raised.value) == message
+
+
+def test_gradients_may_be_numbers_and_lists():
+    for found in ((1, Pair([1.0, 2.0], 3.0)), Descent(1, Pair(np.array([1.0, 2.0]), 3.0))):
+        after = bptt.descend(**to_pair(function=lambda *_, found=found: found, steps=1)).network
+        assert_array_equal(after.a, [0.5, 1.0])
+        assert after.b == 1.5
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        (np.ones(3), TypeError, "parameters: got ndarray, needs a NamedTuple of arrays"),
+        ((np.ones(3),), TypeError, "parameters: got tuple, needs a NamedTuple of arrays"),
+        ({}, TypeError, "parameters: got dict, needs a NamedTuple of arrays"),
+        (Pair(1.0, 1), TypeError, "b: got dtype int64, needs float32 or float64"),
+        (Pair(1.0, 1j), TypeError, "b: got dtype complex128, needs float32 or float64"),
+        (Pair(1.0, None), TypeError, "b: got dtype object, needs float32 or float64"),
+        (Pair((1.0, np.nan), 1.0), ValueError, "a 1: got nan at (), needs finite numbers"),
+        (
+            Pair(np.float32(1), 1.0),
+            TypeError,
+            "a, b: got a float32, b float64, needs one precision for all",
+        ),
+    ],
+)
+def test_parameters(parameters, error, message):
+    with pytest.raises(error) as raised:
+        bptt.descend(**to_pair(parameters=parameters))
+    assert str(raised.value) == message
+
+
+def test_nothing_is_carried_that_a_function_does_not_return():
+    with pytest.raises(
+        ValueError, match=r"^carry: got a function that returns no state, needs one$"
+    ):
+        bptt.descend(**to_pair(carry=True))
+
+
+@pytest.mark.parametrize("start", [training, descent])
+def test_one_way_of_clipping(start):
+    run = bptt.fit if start is training else bptt.descend
+    with pytest.raises(ValueError, match=r"^clip, clip_value: got both, needs one of them$"):
+        run(**start(clip=0, clip_value=0))
+    still = run(**start(clip=None, clip_value=0, optimiser=bptt.sgd(1.0)))
+    assert same_network(still, run(**start(clip=0, optimiser=bptt.sgd(1.0))))
+
+
+# What a training program gets wrong
+
+
+@pytest.mark.parametrize(
+    ("others", "error", "message"),
+    [
+        (
+            {"sample": changes(np.random.default_rng(0))},
+            TypeError,
+            "sample: got one Batch, needs a list of them",
+        ),
+        ({"sample": lambda rng: tuple(changes(rng))}, TypeError, "sample: got tuple, needs Batch"),
+        ({"sample": lambda rng: changes(rng).x}, TypeError, "sample: got ndarray, needs Batch"),
+        (
+            {"loss": lambda z, target: bptt.cross_entropy(z, target)[0]},
+            TypeError,
+            "loss: got float64, needs a value and its derivative",
+        ),
+        (
+            {"loss": lambda z, target: {"loss": 1.0}},
+            TypeError,
+            "loss: got dict, needs a value and its derivative",
+        ),
+        *[
+            (
+                {"criterion": lambda network, answer=answer: answer, "every": 1},
+                TypeError,
+                f"criterion: got dtype {got}, needs True or False",
+            )
+            for answer, got in (
+                (np.ones(3, bool), "bool and shape (3,)"),
+                (np.ones(1, bool), "bool and shape (1,)"),
+                (0.95, "float64 and shape ()"),
+                (None, "object and shape ()"),
+            )
+        ],
+        ({"optimiser": bptt.adam}, TypeError, "optimiser: got function, needs Optimiser"),
+        ({"optimiser": bptt.Optimiser}, TypeError, "optimiser: got type, needs Optimiser"),
+    ],
+)
+def test_callbacks_that_are_mixed_up(others, error, message):
+    with pytest.raises(error) as raised:
+        bptt.fit(**training(**others))
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_a_state_is_not_carried_over_padding(batches):
+    def padded(rng):
+        batch = changes(rng)
+        counts = batch.counts.copy()
+        counts[4:, 2] = counts[5:, 3] = False
+        return batch._replace(counts=counts)
+
+    sample = [padded(np.random.default_rng(0))] if batches else padded
+    assert bptt.fit(**training(sample=sample)).history.updates == 25
+    with pytest.raises(ValueError, match=r"^counts: ") as raised:
+        bptt.fit(**training(sample=sample, carry=True))
+    assert str(raised.value) == (
+        "counts: got False at the last step of sequence 2, needs True where the state is carried, "
+        "or descend with last(run, lengths)"
+    )
+
+
+@pytest.mark.parametrize("rule", [bptt.adagrad, bptt.rmsprop, bptt.adam])
+def test_moments_out_of_range_are_divergence(rule):
+    """Gradients of 1e25 have squares that float32 does not hold: nothing would move any more."""
+
+    def steep(z, target):
+        return 1.0, np.full(z.shape, 1e25, z.dtype)
+
+    others = {"dtype": np.float32, "loss": steep, "optimiser": rule(0.1), "clip": None}
+    found = bptt.fit(**training(**others))
+    assert found.history.diverged
+    assert found.history.updates == 1
+    assert found.history.losses[0] == 1
+    assert np.isfinite(found.history.norms).all()
+    assert found.moments.updates == 0
+    assert not bptt.fit(**training(**others | {"clip": 1.0})).history.diverged
+
+
+def test_an_epsilon_of_zero():
+    with pytest.raises(
+        ValueError, match=r"^epsilon: got 1e-46, needs 1.17\d*e-38 or more in float32$"
+    ):
+        bptt.fit(**training(dtype=np.float32, optimiser=bptt.adam(epsilon=1e-46)))
+
+
+# What is divergence, and what is not
+
+
+def test_underflow_is_no_error():
+    """Gradients so small that their squares vanish, whatever NumPy is told to do about it."""
+
+    def flat(z, target):
+        with np.errstate(all="ignore"):
+            loss, dz = bptt.cross_entropy(z, target)
+            return loss, dz * 1e-200
+
+    for others in ({"loss": flat}, {"loss": flat, "clip": None, "clip_value": 1e-205}):
+        expected = bptt.fit(**training(**others))
+        with np.errstate(all="raise"):
+            assert same(bptt.fit(**training(**others)), expected)
+    network = training()["network"]
+    others = {"network": network._replace(V=1e5 * network.V)}  # probabilities of e^-10,000
+    expected = bptt.fit(**training(**others))
+    with np.errstate(all="raise"):
+        assert same(bptt.fit(**training(**others)), expected)
+    assert not expected.history.diverged
+
+
+@pytest.mark.parametrize("where", ["sample", "loss", "criterion"])
+def test_errors_of_ones_own_come_through(where):
+    mine = FloatingPointError("mine")
+
+    def fails(*_):
+        raise mine
+
+    with pytest.raises(FloatingPointError) as raised:
+        bptt.fit(**training(**{where: fails}))
+    assert raised.value is mine
+
+
+@pytest.mark.parametrize("where", ["sample", "loss", "criterion"])
+def test_ones_own_code_runs_under_ones_own_settings(where):
+    seen = []
+    own = {
+        "sample": changes,
+        "loss": bptt.cross_entropy,
+        "criterion": lambda network: False,
+    }[where]
+
+    def watched(*given):
+        seen.append(np.geterr())
+        return own(*given)
+
+    for settings in ({"all": "raise"}, {"over": "ignore", "under": "warn"}):
+        with np.errstate(**settings):
+            bptt.fit(**training(**{where: watched}))
+            assert seen
+            assert all(kept == np.geterr() for kept in seen)
+        seen.clear()
+
+    def divides(*given):
+        np.ones(1) / np.zeros(1)
+        return own(*given)
+
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        bptt.fit(**training(**{where: divides}))
+
+
+def test_only_what_the_package_cannot_hold_is_divergence():
+    """Also within a loss or a function of one's own that calls the package."""
+    error = OutOfRange("z: got numbers too large for float64")
+
+    def fails(*_):
+        raise error
+
+    for found in (bptt.fit(**training(loss=fails)), bptt.descend(**to_pair(function=fails))):
+        assert found.history.diverged
+        assert np.isnan([found.history.losses, found.history.norms]).all()
+    for where in ("sample", "criterion"):
+        with pytest.raises(OutOfRange):
+            bptt.fit(**training(**{where: fails}))
+
+
+# Interrupted from the keyboard
+
+
+INTERRUPTED = {
+    "in the first sample": ("sample", 1, 0),
+    "in a sample": ("sample", 14, 13),
+    "in the loss": ("loss", 14, 13),
+    "in the criterion": ("criterion", 2, 19),
+    "while saving": ("savez", 2, 19),
+}
+
+
+@pytest.mark.parametrize("kind", INTERRUPTED)
+@pytest.mark.parametrize("saved", [True, False])
+def test_an_interrupted_run(tmp_path, monkeypatch, kind, saved):
+    """By Ctrl-C; what had been done is there, and goes on as if nothing had happened."""
+    where, call, done = INTERRUPTED[kind]
+    calls = []
+
+    def interrupted(function):
+        def wrapped(*given, **named):
+            calls.append(None)
+            if len(calls) == call:
+                if where == "sample":
+                    given[0].random(7)
+                signal.raise_signal(signal.SIGINT)
+            return function(*given, **named)
+
+        wrapped.__name__ = function.__name__
+        return wrapped
+
+    def unsolved(network):
+        return False
+
+    file = tmp_path / "run.npz"
+    checkpoint = {"checkpoint": file} if saved or where == "savez" else {}
+    others = {"criterion": unsolved, "carry": True}
+    own = {"sample": changes, "loss": bptt.cross_entropy, "criterion": unsolved}
+    if where == "savez":
+        monkeypatch.setattr(np, "savez", interrupted(np.savez))
+        arguments = training(**others, **checkpoint)
+    else:
+        arguments = training(**{**others, **checkpoint, where: interrupted(own[where])})
+    with pytest.raises(bptt.Interrupted) as raised:
+        bptt.fit(**arguments)
+    assert isinstance(raised.value, KeyboardInterrupt)
+    assert str(raised.value) == f"after {done} updates, which .fit holds"
+    found = raised.value.fit
+    assert found.history.updates == done
+    if done:
+        before = training(**others, steps=done)
+        assert same(found, bptt.fit(**before))
+        assert arguments["rng"].random() == before["rng"].random()
+    if checkpoint:
+        assert os.listdir(tmp_path) == ["run.npz"]
+        resumed = bptt.fit(**training(**others, checkpoint=file, resume=True))
+        assert same(resumed, bptt.fit(**training(**others)))
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert same(again.fit, found)
+
+
+def test_interrupted_where_nothing_can_be_saved(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError("the disk is full")
+
+    def sample(rng):
+        monkeypatch.setattr(np, "savez", full)
+        raise KeyboardInterrupt
+
+    with pytest.raises(bptt.Interrupted) as raised:
+        bptt.fit(**training(sample=sample, checkpoint=tmp_path / "run.npz"))
+    assert raised.value.fit.history.updates == 0
+    assert str(raised.value.__context__) == "the disk is full"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 300, "a" * 252, "nul\0", "no/file"],
+    ids=["long", "long with .part", "nul", "no folder"],
+)
+def test_a_checkpoint_that_cannot_be_written(tmp_path, name):
+    """Is refused before anything is drawn, and leaves nothing behind."""
+    called = []
+    with pytest.raises(ValueError, match=r"^checkpoint: ") as raised:
+        bptt.fit(**training(sample=called.append, checkpoint=tmp_path / name))
+    needs = "a file in a folder that exists" if "/" in name else "a file that can be written"
+    assert str(raised.value) == f"checkpoint: got {tmp_path / name}, needs {needs}"
+    assert not called
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(ValueError, match=r"^checkpoint: got .*, needs a file that can be written$"):
+        bptt.fit(**training(checkpoint=tmp_path / "run.npz"))
+
+
+def test_looking_whether_a_checkpoint_can_be_written_leaves_it(tmp_path):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, checkpoint=file))
+    before = file.read_bytes()
+
+    def stops(rng):
+        assert os.listdir(tmp_path) == ["run.npz"]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        bptt.fit(**training(sample=stops, checkpoint=file))
+    assert file.read_bytes() == before
+
+
 # The bar and the picture
 
 
@@ -555,6 +1119,14 @@ def test_progress_is_shown_if_nothing_is_said(capfd):
     del arguments["progress"]
     bptt.fit(**arguments)
     assert "25/25" in capfd.readouterr().out
+
+
+def test_without_tqdm_there_is_no_bar(capfd, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    expected = bptt.fit(**training())
+    assert capfd.readouterr() == ("", "")
+    assert same(bptt.fit(**training(progress=True)), expected)
+    assert capfd.readouterr() == ("No bar without tqdm, which the extra `training` brings\n", "")
 
 
 def test_importing_the_package_imports_no_bar():
