@@ -31,6 +31,7 @@ def clip_by_norm(gradients: Tree, limit: float) -> Tree:
     return shortened(gradients, _finite_norm(gradients, "fdc"), limit)
 
 
+@np.errstate(all="ignore")
 def clip_by_value(gradients: Tree, limit: float) -> Tree:
     """The gradients, each entry cut to the interval from -limit to limit.
 
@@ -45,7 +46,7 @@ def clip_by_value(gradients: Tree, limit: float) -> Tree:
     """
     limit = _real("limit", limit, 0)
     _finite_norm(gradients, "fd")
-    return cut(gradients, limit)
+    return each(lambda g: np.clip(g, -limit, limit), gradients)
 
 
 class Moments(NamedTuple):
@@ -118,7 +119,7 @@ def adagrad(rate: float = 1e-2, epsilon: float = 1e-8, *, until: int | None = No
         >>> bptt.adagrad(0.1).name
         'adagrad(0.1, 1e-08, until=None)'
     """
-    return _adaptive("adagrad", rate, (), epsilon, until)
+    return _adaptive("adagrad", rate, {}, epsilon, until)
 
 
 def rmsprop(
@@ -136,7 +137,7 @@ def rmsprop(
         >>> bptt.rmsprop(0.01).name
         'rmsprop(0.01, 0.9, 1e-08, until=None)'
     """
-    return _adaptive("rmsprop", rate, (_decay("decay", decay),), epsilon, until)
+    return _adaptive("rmsprop", rate, {"decay": decay}, epsilon, until)
 
 
 def adam(
@@ -159,16 +160,17 @@ def adam(
         >>> bptt.adam(0.01).name
         'adam(0.01, 0.9, 0.999, 1e-08, until=None)'
     """
-    decays = _decay("decay", decay), _decay("decay_of_squares", decay_of_squares)
+    decays = {"decay": decay, "decay_of_squares": decay_of_squares}
     return _adaptive("adam", rate, decays, epsilon, until)
 
 
 def _adaptive(
-    name: str, rate: float, decays: tuple[float, ...], epsilon: float, until: int | None
+    name: str, rate: float, decays: dict[str, float], epsilon: float, until: int | None
 ) -> Optimiser:
+    within = [_real(which, decay, 0, 0.999999) for which, decay in decays.items()]
     epsilon = _real("epsilon", epsilon, float(np.finfo(float).tiny))
-    rule, sums = partial(_over_root, decays, epsilon), max(1, len(decays))
-    return _optimiser(name, sums, (*decays, epsilon), rule, rate, until)
+    rule, sums = partial(_over_root, within, epsilon), max(1, len(within))
+    return _optimiser(name, sums, (*within, epsilon), rule, rate, until)
 
 
 def _optimiser(
@@ -195,12 +197,7 @@ def _sgd(momentum: float, rate: Any, parameters: Any, gradients: Any, moments: M
 
 
 def _over_root(
-    decays: tuple[float, ...],
-    epsilon: float,
-    rate: Any,
-    parameters: Any,
-    gradients: Any,
-    moments: Moments,
+    decays: Any, epsilon: float, rate: Any, parameters: Any, gradients: Any, moments: Moments
 ) -> Update:
     """Adam, with two decays; RMSProp, with that of the squares; Adagrad, with none."""
     (*means, squares), by, t = moments.sums, gradients, moments.updates + 1
@@ -220,10 +217,6 @@ def _over_root(
 
 def _mean(decay: float, mean: Any, new: Any) -> Any:
     return each(lambda m, g: decay * m + (1 - decay) * g, mean, new)
-
-
-def _decay(name: str, value: Any) -> float:
-    return _real(name, value, 0, 0.999999)
 
 
 def _real(name: str, value: Any, least: float, most: float = np.inf) -> float:
@@ -275,12 +268,6 @@ def shortened(gradients: Tree, size: float, limit: float) -> Tree:
     if factor >= np.finfo(np.float32).tiny:  # a float, which leaves float32 as it is
         return each(lambda g: g * factor, gradients)
     return each(lambda g: (g / wide * limit).astype(g.dtype), gradients)
-
-
-@np.errstate(all="ignore")
-def cut(gradients: Tree, limit: float) -> Tree:
-    """Gradients with each entry between -limit and limit."""
-    return each(lambda g: np.clip(g, -limit, limit), gradients)
 
 
 def _finite_norm(gradients: Any, dtypes: str) -> float:

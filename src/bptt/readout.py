@@ -29,13 +29,12 @@ def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     Takes logits z (..., m) and the right class of each row, integers (...) from 0 to m - 1. Returns
     the loss, a mean over all rows, which is ln m where all logits are equal; and its derivative
     with respect to z, (softmax(z) - one-hot target) / rows. Raises TypeError or ValueError for
-    other input, OutOfRange if the loss is too large for the precision.
+    other input, OutOfRange if the loss is.
 
     Example:
-        >>> import numpy as np, bptt
-        >>> loss, dz = bptt.cross_entropy(np.zeros((1, 2)), [1])
-        >>> bool(loss == np.log(2)), dz
-        (True, array([[ 0.5, -0.5]]))
+        >>> import bptt
+        >>> bptt.cross_entropy([[0.0, 0.0]], [1])[1]
+        array([[ 0.5, -0.5]])
     """
     z, target = array("z", z, "... m"), array("target", target, "...", "i")
     if target.shape != z.shape[:-1]:
@@ -58,17 +57,15 @@ def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
 
 @np.errstate(all="ignore")
 def mean_squared_error(y: Array, target: Array) -> tuple[Array, Array]:
-    r"""The mean of :math:`(y - \mathrm{target})^2` over all entries, and its gradient with respect
-    to y.
+    r"""The mean of :math:`(y - \mathrm{target})^2` over all entries, and its gradient.
 
-    Takes two arrays of one shape; returns the loss and an array like ``y``. Raises TypeError or
-    ValueError if they do not fit, OutOfRange if the loss is too large for the precision.
+    Takes two arrays of one shape; returns the loss and its derivative with respect to y. Raises
+    TypeError or ValueError if they do not fit, OutOfRange if the loss is.
 
     Example:
-        >>> import numpy as np, bptt
-        >>> loss, dy = bptt.mean_squared_error(np.array([3.0]), np.array([1.0]))
-        >>> float(loss), dy
-        (4.0, array([4.]))
+        >>> import bptt
+        >>> bptt.mean_squared_error([3.0], [1.0])[1]
+        array([4.])
     """
     y, target = array("y", y, "..."), array("target", target, "...")
     if target.shape != y.shape:

@@ -13,7 +13,7 @@ from numpy.random import Generator
 from ._arguments import REAL, Array, OutOfRange, array, instance, number, same_precision
 from .cells import Cell
 from .network import NONE, Batch, Descent, Loss, Network, Through, scalar
-from .optimisers import Moments, Optimiser, cut, each, leaves, named, norm, shortened
+from .optimisers import Moments, Optimiser, each, leaves, named, norm, shortened
 
 PART = ".part"  # what the name of a checkpoint ends with until all of it is written
 AXES = ("gates*n n", "gates*n d", "gates*n", "m n", "m")
@@ -277,7 +277,7 @@ def _update(
         if (limit := limits["clip"]) is not None:
             gradients = shortened(gradients, size, limit)
         if (limit := limits["clip_value"]) is not None:
-            gradients = cut(gradients, limit)
+            gradients = each(lambda g: np.clip(g, -limit, limit), gradients)
         network, moments = optimiser.step(at.network, gradients, at.moments)
     numbers = loss, size, *leaves((network, moments.sums)).values()
     finite = all(np.isfinite(a).all() for a in numbers)
