@@ -51,8 +51,8 @@ class Batch(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """What one batch says: the loss, its gradients with respect to the parameters (a Network or
-    another NamedTuple, as they are), the last state (B, k n), and the gradients with respect to the
+    """What one batch says: the loss, its gradients with respect to the parameters (a Network, or
+    the NamedTuple that they are), the last state (B, k n), and the gradients with respect to the
     inputs x (T, B, d) and the initial state s0 (B, k n). Empty where a function gives none.
 
     Example:

@@ -109,11 +109,11 @@ def fit(
     progress: bool = True,
     clip_value: float | None = None,
 ) -> Fit:
-    r"""Train a network: :func:`descend` with :func:`loss_and_gradients`, whose arguments and errors
-    these are. Numbers of a batch are brought to the precision of the network, float32 or float64.
+    r"""Train a network: :func:`descend` with :func:`loss_and_gradients`. See there for arguments
+    and errors. Batches are brought to the precision of the network, float32 or float64.
 
-    With ``carry``, each sequence must have a target at the last step of its batch: after padding,
-    the state is no longer its own.
+    With ``carry``, each sequence needs a target at the last step of its batch: after padding, the
+    state is no longer its own.
 
     Example:
         >>> import numpy as np, bptt
@@ -167,13 +167,13 @@ def descend(
         optimiser (Optimiser): Such as :func:`adam`.
         steps (int): Updates to make, with those made before a run was resumed; at least 1.
         rng (Generator): All randomness there is. Resuming sets it to where it was.
-        clip, clip_value (float, optional): Limits of :func:`clip_by_norm`, :func:`clip_by_value`;
-            one of them.
+        clip, clip_value (float, optional): The limit of :func:`clip_by_norm` or that of
+            :func:`clip_by_value`, not both.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
             succeeded and ends; asked after each ``every`` updates and after the last.
         every (int): At least 1.
-        carry (bool): Each batch begins with the last state of the one before, as a number: nothing
-            is differentiated through it. A sequence of batches begins with None each time over.
+        carry (bool): ``state`` is the last one of the batch before, as a number: nothing is
+            differentiated through it. Without, and where a sequence of batches begins, it is None.
         checkpoint (path, optional): A file to save to after each ``every`` updates and the last.
         resume (bool): Go on from the checkpoint, if it is there.
         progress (bool): Show a bar on the standard output, with tqdm.
