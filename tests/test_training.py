@@ -650,6 +650,7 @@ def test_a_resumed_descent_without_a_state(tmp_path):
     found = bptt.descend(**to_pair(checkpoint=file, resume=True))
     assert same(found, bptt.descend(**to_pair()))
     assert type(found.network) is Pair
+    assert same(bptt.descend(**to_pair(checkpoint=file, resume=True)), found)  # already there
 
 
 class Distance:

@@ -279,9 +279,9 @@ def _update(
         if (limit := limits["clip_value"]) is not None:
             gradients = each(lambda g: np.clip(g, -limit, limit), gradients)
         network, moments = optimiser.step(at.network, gradients, at.moments)
-    numbers = loss, size, *leaves((network, moments.sums)).values()
-    finite = all(np.isfinite(a).all() for a in numbers)
-    return loss, size, (network, state, moments) if finite else None
+    network, sums = each(np.asarray, (network, moments.sums))  # also what has no axes
+    finite = all(np.isfinite(a).all() for a in (loss, size, *leaves((network, sums)).values()))
+    return loss, size, (network, state, Moments(moments.updates, sums)) if finite else None
 
 
 def _descent(found: Any, parameters: Any) -> Descent:
