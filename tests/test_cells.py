@@ -152,9 +152,11 @@ def test_saturated_gates_are_0_or_1_in_a_complex_run_too(name, size):
 @cells
 def test_partial_derivatives_are_the_same_for_one_step_or_many(name):
     run = problem(name, T=4, B=3, d=2, n=5).run()
-    every = run.partials(slice(None))
+    every, parts = run.partials(slice(None)), oracle.PARTS[name]
+    states = [s.reshape(3, parts, 5).swapaxes(0, 1) for s in run.s]
     for t in range(4):
-        for a, b in zip(every, run.cell.partials(run.s[t], run.s[t + 1], run.kept[t]), strict=True):
+        one = run.cell.partials(states[t], states[t + 1], run.kept[t])
+        for a, b in zip(every, one, strict=True):
             assert (a is None and b is None) or np.array_equal(a[t], b)
 
 
@@ -174,27 +176,40 @@ class LeakyCell(bptt.Cell):
         s[...] = before / 4 + 0.75 * kept[0]
 
     def partials(self, before, s, kept):
-        self.asked.append(len(s))
-        by_p = 0.75 * (1 - kept[..., 0, :, :] ** 2)
-        return bptt.Partials(np.stack([by_p, np.full_like(by_p, 0.25)], axis=-2)[..., None, :, :])
+        self.asked.append(s.shape[1])
+        return bptt.Partials.of([[0.75 * (1 - kept[0] ** 2), 0.25]])
 
 
 class WholeLSTM(type(bptt.LSTM)):
-    """The chain rule inside a step left to its table, as a cell may."""
+    """The chain rule inside a step left to its table, as a cell of one's own leaves it."""
 
-    def chained(self, before, s, kept):
-        return bptt.LSTM.partials(before, s, kept), None
+    def partials(self, before, s, kept):
+        return super().partials(before, s, kept)
 
 
 def test_the_chain_rule_inside_a_step_can_be_left_to_the_recurrence():
     p = problem("LSTM", T=7, B=2, d=3, n=4)
     run, whole = p.run(), bptt.unroll(WholeLSTM(), p.params, p.x, p.s0)
     oracle.agree(bptt.backward(whole, p.dh), bptt.backward(run, p.dh), 1e-13)
-    (table, none), through = bptt.LSTM.chained(run.s[:-1], run.s[1:], run.kept)
+    (table, none), through = bptt.LSTM._chained(*run._at(slice(None)))
     assert (table.shape, none, through.shape) == ((7, 2, 1, 5, 4), None, (7, 2, 4))
     c, o = run.s[1:, :, 4:], table[..., 0, 3, :]
     assert difference(run.partials(slice(None)).p[..., 0, 3, :], o) == 0
     assert difference(through * np.tanh(c), run.h[1:] * (1 - np.tanh(c) ** 2)) <= ROUNDING
+
+
+class DoubledLSTM(type(bptt.LSTM)):
+    """A wrong one: its derivatives, and no shortcut of its parent's, are what must be used."""
+
+    def partials(self, before, s, kept):
+        return bptt.Partials(2 * super().partials(before, s, kept).p)
+
+
+def test_a_subclass_with_partials_of_its_own_does_not_inherit_its_parents_shortcut():
+    p = problem("LSTM", T=7, B=2, d=3, n=4)
+    doubled = bptt.unroll(DoubledLSTM(), p.params, p.x, p.s0)
+    oracle.agree(bptt.backward(doubled, p.dh), bptt.truncated(doubled, p.dh, 7), 1e-13)
+    assert difference(bptt.backward(doubled, p.dh).W, bptt.backward(p.run(), p.dh).W) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -255,7 +270,7 @@ class Keeping(type(bptt.ELMAN)):
         np.subtract(1, s * s, out=kept)
 
     def partials(self, before, s, kept):
-        return bptt.Partials(kept[..., 0, :, None, None, :])
+        return bptt.Partials(kept[0][..., None, None, :])
 
 
 def test_a_table_may_be_a_view_of_what_the_run_keeps():

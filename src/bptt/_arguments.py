@@ -1,6 +1,5 @@
 """Arguments are checked once, at the door: a wrong one raises at once and says what it needs."""
 
-import reprlib
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,13 @@ def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -
     A leading ``...`` stands for any number of axes.
     """
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: got a masked array, needs an array; .filled(...) says what counts")
+        raise TypeError(f"{name}: got a masked array, needs one without a mask: .filled(...)")
     try:
         got = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name}: got {reprlib.repr(value)}, needs rows of one length") from error
+        rows = repr(value)
+        rows = rows if len(rows) <= 2000 else f"{rows[:2000]} …"
+        raise ValueError(f"{name}: got {rows}, needs rows of one length") from error
     if CODES.get(got.dtype.char, "none") not in dtypes:
         needed = " or ".join(DTYPES[code] for code in dtypes)
         raise TypeError(f"{name}: got dtype {got.dtype}, needs {needed}")
@@ -58,6 +59,17 @@ def same_precision(**arrays: Array) -> np.dtype[Any]:
         got = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
         raise TypeError(f"{', '.join(arrays)}: got {got}, needs one precision for all")
     return np.result_type(*arrays.values())
+
+
+def precision(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64, however it is named."""
+    try:
+        found = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError):
+        found = None
+    if found not in (np.float32, np.float64):
+        raise TypeError(f"dtype: got {dtype!r}, needs float32 or float64")
+    return found
 
 
 def number(name: str, value: Any, least: float, most: float = np.inf, kinds: Any = None) -> Any:

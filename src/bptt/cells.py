@@ -6,70 +6,106 @@ state :math:`h_t` is the first part of :math:`s_t`. So its derivative is a handf
 unit. They depend on the forward run alone and are computed for many steps at once.
 """
 
+import re
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._arguments import Array
+from ._identity import ByParameters
 
 
 class Partials(NamedTuple):
     r"""Unit-wise partial derivatives of the k parts of :math:`s_t`, for many steps at once.
 
-    ``p`` (..., k, columns, n): by each gate's rows of :math:`p_t` and, if the cell is ``direct``,
-    in one more column by the last part of :math:`s_{t-1}`. ``q`` (..., k, gates, n): by each gate's
-    rows of :math:`q_t`; None if it is as by p.
+    ``p`` (..., k, columns, n): with respect to each gate's rows of :math:`p_t` and, in ``direct``
+    more columns, to the last parts of :math:`s_{t-1}`. ``q`` (..., k, gates + own, n): with respect
+    to each gate's rows of :math:`q_t` and to the cell's own parameters; None if it is as for p.
     """
 
     p: Array
     q: Array | None = None
 
+    @classmethod
+    def of(cls, p: Sequence[Sequence[Any]], q: Sequence[Sequence[Any]] | None = None) -> "Partials":
+        """The tables from their entries, ``p[part][column]``, each an array (..., n) or a number.
 
-class Cell(ABC):
-    r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives."""
+        Example:
+            >>> import bptt, numpy as np
+            >>> bptt.Partials.of([[np.ones((7, 2, 3)), 0.5]]).p.shape  # one gate, one direct column
+            (7, 2, 1, 2, 3)
+        """
+        return cls(_table(p), None if q is None else _table(q))
 
-    parts: int  #: k, how many parts the state has, 1 (h) or 2 (h and c)
-    direct: bool  #: whether the last part of s_{t-1} acts beside the product with W
+
+class Cell(ByParameters, ABC):
+    r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives.
+
+    Both see the same arrays: the first axis says which part, gate or kept array, the last two are
+    (B, n). Cells are equal if their classes and parameters are, that is what their ``__init__``
+    takes; ``repr`` tells both.
+    """
+
+    parts: int  #: k, how many parts the state has, 1 (h) or more (h and c)
+    direct: int  #: how many of the last parts of s_{t-1} act beside the product with W
     scale: tuple[float, ...]  #: a factor for each gate's rows of W, U, b, -1 if logistic
-    #: arrays of the size of h that a step keeps for ``partials``; the first ``gates`` of them hold
-    #: q_t when the step begins (if there are none, the place of s_t does)
+    #: arrays of the size of h that a step keeps for ``partials``; the first ``gates + own`` of them
+    #: hold q_t when the step begins (if there are none, the place of s_t does)
     kept: int
+    #: parameters of a unit beside its gates': row blocks of b below theirs, without rows in W and U
+    own: int = 0
     order: tuple[int, ...] | None = None  #: of the gates within a step, if not that of W's rows
+
+    def __init_subclass__(cls) -> None:
+        if "partials" in vars(cls) and "_chained" not in vars(cls):
+            cls._chained = Cell._chained  # type: ignore[method-assign]  # a parent's is of its own
 
     @property
     def gates(self) -> int:
-        """Gates, that is row blocks of W, U and b."""
+        """Gates, that is row blocks of W and U."""
         return len(self.scale)
 
-    def __repr__(self) -> str:
-        return type(self).__name__.removesuffix("Cell").upper()
+    @property
+    def name(self) -> str:
+        """Its class, in the book's way of writing: ``TorchGRUCell`` is TORCH_GRU."""
+        words = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(self).__name__.removesuffix("Cell"))
+        return words.upper()
 
     @abstractmethod
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         r"""Write :math:`s_t` into ``s``, and into ``kept`` what :meth:`partials` needs.
 
-        Shapes: ``before`` and ``s`` ``(k, B, n)``; ``p`` and ``q`` ``(gates, B, n)``, scaled;
-        ``kept`` ``(kept, B, n)``. ``p`` and ``q`` may be overwritten.
+        Shapes: ``before`` and ``s`` (k, B, n); ``p`` (gates, B, n) and ``q`` (gates + own, B, n),
+        scaled; ``kept`` (kept, B, n). ``p`` and ``q`` may be overwritten.
         """
 
     @abstractmethod
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        """The derivatives of :meth:`step`, for states (..., B, k n) and kept (..., kept, B, n).
+        """The derivatives of :meth:`step`, at many steps: ``before`` and ``s`` (k, ..., B, n) and
+        ``kept`` (kept, ..., B, n).
 
-        In new arrays, or views of what is given, which is read-only: what can be written, a caller
-        may write over.
+        What is given is read-only, and what is returned is never written to.
         """
 
-    def chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:
+    def _chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:
         """The same in fewer numbers, if only the last gate and the last part of s_t act on h_t.
 
-        For a ``direct`` cell with two parts and derivatives by q as by p.
+        For a cell with two parts, one of them direct, and derivatives by q as by p.
         Returns a table of one row, which holds the derivative of h_t by the last gate and that of
         the last part by all else; and the derivative of h_t by the last part, (..., n). By default
         the whole table and None, which leave nothing to the chain rule.
         """
         return self.partials(before, s, kept), None
+
+
+def _table(rows: Sequence[Sequence[Any]]) -> Array:
+    """Entries [part][column] as one array (..., parts, columns, n); numbers stay in its dtype."""
+    entries = [entry for row in rows for entry in row]
+    dtype = np.result_type(*entries)
+    even = np.broadcast_arrays(*(np.asarray(entry, dtype) for entry in entries))
+    return np.stack(even, axis=-2).reshape(*even[0].shape[:-1], len(rows), -1, even[0].shape[-1])
 
 
 def _logistic(negative: Array) -> None:
@@ -88,16 +124,20 @@ def _columns(like: Array, number: int) -> tuple[Array, Array]:
 
 
 class ElmanCell(Cell):
-    r"""The plain recurrent network :math:`h_t = \tanh(W h_{t-1} + U x_t + b)` (Elman 1990)."""
+    r"""The plain recurrent network :math:`h_t = \tanh(W h_{t-1} + U x_t + b)` (Elman 1990).
 
-    parts, direct, scale, kept = 1, False, (1.0,), 0
+    Its slope :math:`1 - h_t^2` comes from the state, which is rounded: of a saturated unit it has a
+    relative error of about :math:`u / (1 - h_t^2)`, u the rounding of the precision.
+    """
+
+    parts, direct, scale, kept = 1, 0, (1.0,), 0
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         np.add(p, q, out=s)
         np.tanh(s, out=s)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        p = s * s
+        p = s[0] * s[0]
         return Partials(np.subtract(1, p, out=p)[..., None, None, :])
 
 
@@ -109,11 +149,11 @@ class LSTMCell(Cell):
     that of Gers, Schmidhuber and Cummins (2000).
     """
 
-    parts, direct, scale, kept = 2, True, (-1.0, -1.0, 1.0, -1.0), 5
+    parts, direct, scale, kept = 2, 1, (-1.0, -1.0, 1.0, -1.0), 5
     order = 0, 1, 3, 2  # the logistic gates first
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
-        i, f, g, tanh_c, h, c = kept[0], kept[1], kept[3], kept[4], s[0], s[1]
+        i, f, o, g, tanh_c, h, c = kept[0], kept[1], kept[2], kept[3], kept[4], s[0], s[1]
         np.add(p, q, out=q)
         _logistic(q[:3])
         np.tanh(g, out=g)
@@ -121,21 +161,20 @@ class LSTMCell(Cell):
         np.multiply(f, before[1], out=c)
         np.add(c, h, out=c)
         np.tanh(c, out=tanh_c)
-        np.multiply(kept[2], tanh_c, out=h)
+        np.multiply(o, tanh_c, out=h)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        (by_c, _), through = self.chained(before, s, kept)
+        (by_c, _), through = LSTMCell._chained(self, before, s, kept)
         p = np.concatenate([by_c * through[..., None, None, :], by_c], axis=-3)
         p[..., 3, :] = 0
         p[..., 0, 3, :] = by_c[..., 0, 3, :]
         return Partials(p)
 
-    def chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array]:
-        i, f, o, g, tanh_c = np.moveaxis(kept, -3, 0)
+    def _chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array]:
+        i, f, o, g, tanh_c = kept
         p, (by_i, by_f, by_g, by_o, by_c) = _columns(i, 5)
-        c_before = before[..., i.shape[-1] :]
         np.multiply(g * i, 1 - i, out=by_i)
-        np.multiply(c_before * f, 1 - f, out=by_f)
+        np.multiply(before[1] * f, 1 - f, out=by_f)
         np.multiply(i, 1 - g * g, out=by_g)
         np.multiply(tanh_c * o, 1 - o, out=by_o)
         by_c[...] = f
@@ -148,14 +187,16 @@ class GRUCell(Cell):
     :math:`h_t = (1 - z) \odot n + z \odot h_{t-1}` with :math:`n = \tanh(q_n + r \odot p_n)`.
     """
 
-    parts, direct, scale, kept = 1, True, (-1.0, -1.0, 1.0), 4
+    parts, direct, scale, kept = 1, 1, (-1.0, -1.0, 1.0), 4
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
-        r, z, new, p_new, h = kept[0], kept[1], kept[2], kept[3], s[0]
-        r_and_z = kept[:2]
+        r, z, new, p_new, r_and_z = kept[0], kept[1], kept[2], kept[-1], kept[:2]
         np.add(r_and_z, p[:2], out=r_and_z)
         _logistic(r_and_z)
         p_new[...] = p[2]
+        if self.own:
+            p_new += kept[3]
+        h = s[0]
         np.multiply(r, p_new, out=h)
         np.add(new, h, out=new)
         np.tanh(new, out=new)
@@ -164,15 +205,26 @@ class GRUCell(Cell):
         np.add(h, new, out=h)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        r, z, new, p_new = np.moveaxis(kept, -3, 0)
+        r, z, new, p_new = kept[0], kept[1], kept[2], kept[-1]
         p, (by_r, by_z, by_p, by_h) = _columns(r, 4)
-        q, (q_r, q_z, by_q) = _columns(r, 3)
+        q, (q_r, q_z, by_q, *hidden_bias) = _columns(r, 3 + self.own)
         np.multiply(1 - z, 1 - new * new, out=by_q)
         np.multiply(by_q, r, out=by_p)
         np.multiply(by_p * p_new, 1 - r, out=by_r)
-        np.multiply((before - new) * z, 1 - z, out=by_z)
+        np.multiply((before[0] - new) * z, 1 - z, out=by_z)
         by_h[...], q_r[...], q_z[...] = z, by_r, by_z
+        for by_bias in hidden_bias:
+            by_bias[...] = by_p
         return Partials(p, q)
 
 
-ELMAN, LSTM, GRU = ElmanCell(), LSTMCell(), GRUCell()
+class TorchGRUCell(GRUCell):
+    r"""The GRU with the second bias that PyTorch has inside the product with r.
+
+    Where ``GRU`` has :math:`p_n`, it has :math:`p_n + b_{hn}`; b is (4 n,), its last block that.
+    """
+
+    own, kept = 1, 5
+
+
+ELMAN, LSTM, GRU, TORCH_GRU = ElmanCell(), LSTMCell(), GRUCell(), TorchGRUCell()

@@ -10,7 +10,7 @@ from math import comb
 
 import numpy as np
 
-from ._arguments import Array, array, instance, number
+from ._arguments import Array, OutOfRange, array, instance, number
 from .cells import Cell
 from .recurrence import Gradients, Params, backward, run_arguments, unroll
 
@@ -40,20 +40,29 @@ def checkpointed(
 
     Args:
         cell, params, x, s0: As for :func:`unroll`.
-        dh (function): ``dh(steps, h)`` returns the loss's derivative by the hidden states ``h``
-            (len, B, n) after the steps ``steps``, a slice of ``range(T)``, as an array like h, the
-            other states held fixed. It is called once for each segment, the last first, and cannot
-            write to h. For an array, give ``lambda steps, h: array[steps]``.
+        dh (function): ``dh(steps, h)`` returns the loss's derivative with respect to the hidden
+            states ``h`` (len, B, n) after the steps ``steps``, a slice of ``range(T)``, as an array
+            like h, the other states held fixed. It is called once for each segment, the last first,
+            and cannot write to h. For an array, give ``lambda steps, h: array[steps]``.
         checkpoints (int): States kept at once, at least 1: the first state is one of them.
         segment (int, optional): Steps in a segment, at least 1; 1 keeps the least in memory. If not
             given, T / (checkpoints + 1) rounded up, so that one more forward run is enough.
     Returns:
-        Gradients: By W, U, b, x and s0, in the precision of the run.
+        Gradients: With respect to W, U, b, x and s0, in the precision of the run.
     Raises:
         TypeError, ValueError: If an argument, or what dh returns, does not fit.
-        FloatingPointError: If the gradient explodes beyond what the precision can hold.
+        FloatingPointError: If a state or the gradient is too large for the precision.
+    Example:
+        >>> import bptt, numpy as np
+        >>> params = bptt.init(bptt.LSTM, d=1, n=4, rng=np.random.default_rng(0))
+        >>> x, dh = np.ones((1000, 1, 1)), np.ones((1000, 1, 4))
+        >>> few = bptt.checkpointed(bptt.LSTM, params, x, lambda t, h: dh[t], checkpoints=9)
+        >>> all_kept = bptt.backward(bptt.unroll(bptt.LSTM, params, x), dh)
+        >>> np.allclose(few.W, all_kept.W, rtol=1e-9, atol=0)
+        True
     """
-    params, x, s0, dtype = run_arguments(cell, params, x, s0)
+    params, x, s0 = run_arguments(cell, params, x, s0)
+    dtype = np.result_type(*params, x, s0)
     instance("dh", dh, Callable)
     checkpoints = number("checkpoints", checkpoints, 1)
     T = len(x)
@@ -61,7 +70,8 @@ def checkpointed(
     cuts = [0, *reversed(range(T, 0, -segment))]
 
     W, U, b, by_x = (np.zeros(a.shape, dtype) for a in (*params, x))
-    ds, kept = None, [(0, s0)]
+    ds: Array | None = None
+    kept = [(0, s0)]
     for last in reversed(range(len(cuts) - 1)):
         at, s = kept[-1]
         while at < last:
@@ -78,9 +88,9 @@ def checkpointed(
         for total, added in zip((W, U, b), part, strict=False):
             total += added
         by_x[steps], ds = part.x, part.s0
-        if not np.isfinite(part.s0).all():  # type: ignore[arg-type]
-            raise FloatingPointError(f"gradient by the state before step {steps.start}: too large")
-    return Gradients(W, U, b, by_x, ds)
+        if not np.isfinite(part.s0).all():
+            raise OutOfRange(f"gradient by the state before step {steps.start}: too large")
+    return Gradients(W, U, b, by_x, part.s0)
 
 
 def _ahead(segments: int, places: int) -> int:

@@ -1,14 +1,15 @@
 r"""A network: a recurrence with an output layer, its loss, and the gradients through time."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 
 from ._arguments import Array, array, in_range, instance, number, same_precision
 from .cells import Cell
-from .recurrence import Params, Unrolled, backward, init, truncated, unroll
+from .lags import truncated
+from .recurrence import Params, Unrolled, backward, init, unroll
 
 Loss = Callable[[Array, Array], tuple[Any, Array]]
 NONE = np.empty((0, 0))  # what is not there
@@ -152,7 +153,7 @@ def loss_and_gradients(
         dh[counts] = in_range("dh", dz @ V)
         by = backward(run, dh) if window is None else truncated(run, dh, window)
         gradients = Network(*by[:3], dz.T @ rows, dz.sum(axis=0))
-    return Descent(value, gradients, run.s[-1].copy(), cast(Array, by.x), cast(Array, by.s0))
+    return Descent(value, gradients, run.s[-1].copy(), by.x, by.s0)
 
 
 def last(run: Unrolled, lengths: Array) -> Array:

@@ -30,9 +30,7 @@ class Leaky(Cell):
         s[...] = (1 - self.a) * before + self.a * kept[0]
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        by_p = self.a * (1 - kept**2)
-        by_state = np.full_like(by_p, 1 - self.a)
-        return Partials(np.concatenate([by_p, by_state], axis=-3).swapaxes(-3, -2)[..., None, :, :])
+        return Partials.of([[self.a * (1 - kept[0] ** 2), 1 - self.a]])
 
 
 class Relu(Cell):
@@ -41,10 +39,10 @@ class Relu(Cell):
     parts, direct, scale, kept = 1, False, (1.0,), 0
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
-        np.maximum(0, p[0] + q[0], out=s)
+        np.maximum(0, p + q, out=s)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        return Partials((s > 0).astype(s.dtype)[..., None, None, :])
+        return Partials.of([[(s[0] > 0).astype(s.dtype)]])
 
 
 # By name: the cell, and how W of spectral radius about 1 is drawn.
