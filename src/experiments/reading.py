@@ -9,8 +9,10 @@ import numpy as np
 
 from bptt._arguments import Array
 from bptt.cells import GRU
+from bptt.network import Batch, Network, init_network, predict
+from bptt.optimisers import adam
 from bptt.readout import cross_entropy, softmax
-from bptt.training import Batch, Network, adam, fit, init_network, predict
+from bptt.training import fit
 
 from .runner import Experiment
 

@@ -11,9 +11,11 @@ from numpy.random import Generator
 
 from bptt.cells import ELMAN, GRU, LSTM
 from bptt.lags import summands
+from bptt.network import Batch, Network, init_network, predict
+from bptt.optimisers import adam
 from bptt.readout import cross_entropy
 from bptt.recurrence import Params, unroll
-from bptt.training import Batch, Network, adam, fit, init_network, predict
+from bptt.training import fit
 
 from .runner import Experiment
 
