@@ -3,7 +3,14 @@
 from .cells import ELMAN, GRU, LSTM, Cell, Partials
 from .checkpointing import checkpointed
 from .equations import EquationFails, verified
-from .gradcheck import GradientMismatch, Report, central_difference, check, complex_step
+from .gradcheck import (
+    CannotJudge,
+    GradientMismatch,
+    Report,
+    central_difference,
+    check,
+    complex_step,
+)
 from .readout import cross_entropy, mean_squared_error, softmax
 from .recurrence import (
     Gradients,

@@ -22,7 +22,9 @@ def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -
     A leading ``...`` stands for any number of axes.
     """
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: got a masked array, needs an array; .filled(...) says what counts")
+        raise TypeError(
+            f"{name}: got a masked array, needs an array; .filled(...) says what counts"
+        )
     try:
         got = np.asarray(value)
     except ValueError as error:
