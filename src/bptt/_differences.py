@@ -38,10 +38,13 @@ class Near:
         spacing = size * eps**0.7
         while spacing < size / 64 and self(v, spacing) == self(v, -spacing) == self.at:
             spacing *= 4
-        values = np.array([self(v, 16 * k * spacing) for k in range(12)])
-        self.noise = norm(np.diff(values, 5)) / 42  # 7 differences, 252 times the variance of f
-        rise = max(abs(values[-1] - values[0]), self.noise, self.last * abs(values).max())
-        self.enough = accuracy * rise / (176 * spacing * norm(v))
+        # two tables, since the rounding of values at one distance may happen to be the same
+        distances = 16 * spacing / np.array([1, 1.618])
+        values = np.array([[self(v, k * d) for k in range(12)] for d in distances])
+        # in each 7 fifth differences, whose variance is 252 times that of a value
+        self.noise = max(norm(row) for row in np.diff(values, 5)) / 42
+        rise = max(abs(values[0, -1] - self.at), self.noise, self.last * abs(values).max())
+        self.enough = accuracy * rise / (11 * distances[0] * norm(v))
         self.least = step = 2.0 ** np.ceil(np.log2(4096 * eps * size))  # x + step * v is exact
         self.along = self.extrapolated(v, step)
         while self.along.error() > self.enough and 128 * step * norm(v) <= (norm(x) or 1):
