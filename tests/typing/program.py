@@ -48,13 +48,12 @@ def recurrence(cell: bptt.Cell, rng: np.random.Generator) -> None:
     further = bptt.unroll(cell, params, x, s0=run.s[-1])
     before = bptt.backward(run, dh, bptt.backward(further, dh).s0)
 
-    others = [
+    others: list[bptt.Gradients] = [
         before,
         bptt.rtrl(run, dh),
         bptt.truncated(run, dh, window=2),
         bptt.checkpointed(cell, params, x, lambda steps, h: dh[steps], checkpoints=2),
     ]
-    assert_type(others, list[bptt.Gradients])
     by_lag = bptt.summands(run, dh, max_lag=3)
     assert_type(by_lag, bptt.ParameterGradients)
     print(np.linalg.norm(by_lag.W, axis=(1, 2)), [g.U.shape for g in others])
@@ -172,7 +171,7 @@ def training(rng: np.random.Generator, folder: Path) -> None:
         found = stop.fit
     assert_type(found, bptt.Fit)
     run = bptt.unroll(bptt.LSTM, bptt.Params(*done.network[:3]), batches[0].x)
-    print(bptt.last(run, np.full(batches[0].x.shape[1], 2)).shape)
+    print(bptt.last(run, np.array([2, 3, T, T])).shape)
 
 
 def tasks(rng: np.random.Generator) -> Iterator[bptt.Batch]:
