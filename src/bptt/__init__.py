@@ -1,5 +1,6 @@
 """Exact derivatives of recurrences, by the product rule."""
 
+from .cellcheck import WrongCell, check_cell
 from .cells import ELMAN, GRU, LSTM, TORCH_GRU, Cell, Partials
 from .checkpointing import checkpointed
 from .equations import EquationFails, verified
