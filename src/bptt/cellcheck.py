@@ -153,7 +153,7 @@ def _table(run: Unrolled, steps: slice = slice(None)) -> Array:
     for a in tables:
         if np.result_type(a, run.s) != run.s.dtype:
             raise TypeError(f"partials of {run.cell}: got dtype {a.dtype}, needs {run.s.dtype}")
-    return np.concatenate(tables, axis=-2)
+    return np.concatenate(tables, axis=-2, dtype=run.s.dtype)
 
 
 def _check_derivatives(run: Unrolled, z: Array, table: Array) -> float:
