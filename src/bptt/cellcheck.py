@@ -136,9 +136,9 @@ def _step(cell: Cell, z: Array) -> tuple[Unrolled, Array]:
     place[...] = np.concatenate([(scale * q[:gates])[order], q[gates:]])
     cell.step(before, (scale * p)[order], place, after, kept[0])
     _same(before, z[gates : gates + k], f"step of {cell}: writes into before")
-    for name, rows in (("s", after), ("kept", kept[0])):
+    for name, rows in (("s", after), ("kept", kept[0])):  # NaN is not the same as itself
         for i, row in enumerate(rows):
-            _same(row, row, f"step of {cell}: does not write all of {name}[{i}]")  # NaN is not NaN
+            _same(row, row, f"step of {cell}: does not write all of {name}[{i}]")
     return Unrolled(cell, Params(*z[:3]), z, s, kept), np.concatenate([after, kept[0]])
 
 
@@ -153,7 +153,9 @@ def _table(run: Unrolled, steps: slice = slice(None)) -> Array:
     for a in tables:
         if np.result_type(a, run.s) != run.s.dtype:
             raise TypeError(f"partials of {run.cell}: got dtype {a.dtype}, needs {run.s.dtype}")
-    return np.concatenate(tables, axis=-2, dtype=run.s.dtype)
+    columns = np.concatenate(tables, axis=-2, dtype=run.s.dtype)
+    _same(columns, columns, f"partials of {run.cell}: not finite")
+    return columns
 
 
 def _check_derivatives(run: Unrolled, z: Array, table: Array) -> float:
