@@ -576,7 +576,7 @@ def test_a_shortcut_that_is_wrong_is_named():
             table, through = super()._chained(before, s, kept)
             return table, 1.01 * through
 
-    with pytest.raises(bptt.WrongCell, match=r"^WRONG: backward and the forward run differ in W$"):
+    with pytest.raises(bptt.WrongCell, match=r"^WRONG: backward and truncated differ in W$"):
         bptt.check_cell(Wrong(), np.random.default_rng(0))
 
 
@@ -610,7 +610,7 @@ class Softsign(Softplus):
 @pytest.mark.parametrize("kind", [Softplus, Softsign])
 def test_a_step_that_is_not_analytic_is_judged_by_differences(kind):
     found = bptt.check_cell(kind(), np.random.default_rng(0))
-    assert found == f"{kind.__name__.upper()}: right to 1e-06 by central differences"
+    assert found == f"{kind.__name__.upper()}: right to 1e-6 by central differences"
 
     class Wrong(kind):
         def partials(self, before, s, kept):

@@ -2,18 +2,17 @@
 
 from contextlib import suppress
 from copy import deepcopy
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 
 from ._arguments import Array, array, instance, number
 from .cells import Cell, Partials
-from .gradcheck import central_difference, complex_step
 from .lags import summands, truncated
 from .recurrence import Params, Unrolled, backward, init, unroll
 from .tangents import rtrl
-
-JUDGES = {1e-12: "the complex step", 1e-6: "central differences"}  # by the error allowed
 
 
 class WrongCell(AssertionError):
@@ -54,15 +53,20 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     z, others = rng.uniform(-1, 1, (2, shared + cell.own, B, number("n", n, 1)))
     for rows in (z, others):
         rows[shared:] = abs(rows[shared:, :1])  # own parameters: the same for all sequences
-    _check_step(cell, z, others)
+    (one, written), (other, _) = _step(cell, z), _step(cell, others)
+    _same(_step(cell, z)[1], written, f"step of {cell}: other numbers at a second call")
+    for axis, each, moving in ((1, "sequence", shared), (2, "unit", len(z))):
+        for i in range(z.shape[axis]):
+            moved, elsewhere = z.copy(), partial(np.delete, obj=i, axis=axis)
+            moved[:moving].swapaxes(0, axis)[i] = others[:moving].swapaxes(0, axis)[i]
+            fault = f"step of {cell}: one {each} changes another"
+            _same(elsewhere(_step(cell, moved)[1]), elsewhere(written), fault)
 
-    (one, _), (other, _) = _step(cell, z), _step(cell, others)
-    numbers = f"partials of {cell}: other numbers"
-    table = _table(one)
+    table, numbers = _table(one), f"partials of {cell}: other numbers"
     _same(_table(one), table, f"{numbers} at a second call")
     _same(_table(other), _table(other._replace(cell=fresh)), f"{numbers} after another call")
-    tol = _check_derivatives(one, z, table)
-    for dtype in (np.float32, np.complex128)[: 2 if tol == 1e-12 else 1]:
+    judge, dtypes = _check_derivatives(cell, z, table[0])
+    for dtype in dtypes:
         _table(_step(cell, z.astype(dtype))[0])
 
     params = init(cell, 2, n, rng=rng)
@@ -71,25 +75,16 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     run = unroll(cell, params, x, s0)
     alone = np.concatenate([_table(run, slice(t, t + 1)) for t in range(3)])
     _same(alone, _table(run), f"{numbers} for one step than for many", 1e-12)
-
-    def along(i: int) -> Array:
-        def loss(a: Array) -> Array:
-            moved = [*point[:i], a, *point[i + 1 :]]
-            return (dh * unroll(cell, Params(*moved[:3]), *moved[3:]).h[1:]).sum()
-
-        return (complex_step if tol == 1e-12 else central_difference)(loss, point[i])
-
-    point, by_lag = [*params, x, s0], summands(run, dh)[:3]
     ours = backward(run, dh)
-    for way, gradients, error in (
-        ("the forward run", map(along, range(5)), tol),
-        ("truncated", truncated(run, dh, 3), 1e-12),
-        ("rtrl", rtrl(run, dh)[:3], 1e-12),
-        ("summands", [a.sum(axis=0) for a in by_lag], 1e-12),
-    ):
-        for name, a, b in zip(ours._fields, ours, gradients, strict=False):
-            _same(a, b, f"{cell}: backward and {way} differ in {name}", error)
-    return f"{cell}: right to {tol} by {JUDGES[tol]}"
+    for way, theirs in {
+        "truncated": truncated(run, dh, 3),
+        "rtrl": rtrl(run, dh)[:3],
+        "summands": [a.sum(axis=0) for a in summands(run, dh)[:3]],
+        "a second backward": backward(run, dh),
+    }.items():
+        for name, a, b in zip(ours._fields, ours, theirs, strict=False):
+            _same(a, b, f"{cell}: backward and {way} differ in {name}", 1e-12)
+    return f"{cell}: right to {judge}"
 
 
 def _near(left: Array, right: Array, tol: float) -> Array:
@@ -109,18 +104,6 @@ def _check_attributes(cell: Cell) -> None:
     number(f"kept of {cell}", cell.kept, 0 if rows == parts and not cell.kept else rows)
     if sorted(cell.order or range(gates)) != [*range(gates)]:
         raise ValueError(f"order of {cell}: got {cell.order}, needs each of 0 … {gates - 1} once")
-
-
-def _check_step(cell: Cell, z: Array, others: Array) -> None:
-    (_, once), shared = _step(cell, z), 2 * cell.gates + cell.parts
-    _same(_step(cell, z)[1], once, f"step of {cell}: other numbers at a second call")
-    for axis, (each, rows) in enumerate({"sequence": shared, "unit": len(z)}.items(), 1):
-        for i in range(z.shape[axis]):
-            here, moved = (slice(None),) * axis + (i,), z.copy()
-            moved[:rows][here] = others[:rows][here]
-            _, wrote = _step(cell, moved)
-            wrote[here] = once[here]
-            _same(wrote, once, f"step of {cell}: one {each} changes another")
 
 
 def _step(cell: Cell, z: Array) -> tuple[Unrolled, Array]:
@@ -158,31 +141,32 @@ def _table(run: Unrolled, steps: slice = slice(None)) -> Array:
     return columns
 
 
-def _check_derivatives(run: Unrolled, z: Array, table: Array) -> float:
-    """Compare each with a step along a row of z; 0 if the table has no column for it."""
-    cell, gates, k, direct = run.cell, run.cell.gates, run.cell.parts, run.cell.direct
-    p, beside, q = np.split(table[0].transpose(2, 1, 0, 3), [gates, gates + direct])
+def _check_derivatives(cell: Cell, z: Array, table: Array) -> tuple[str, list[Any]]:
+    """Compare each column with steps along its row of z; where there is no column, with 0."""
+    gates, k, direct = cell.gates, cell.parts, cell.direct
+    p, beside, q = np.split(table.transpose(2, 1, 0, 3), [gates, gates + direct])
     none, by_q = np.zeros((k - direct, *p.shape[1:])), "q" if len(q) else "q, None and so as p,"
     claimed = np.concatenate([p, none, beside, q if len(q) else p])
-    right, tol = _derivatives(cell, z, 1e-6), 1e-6
+    right, tol, judge = _derivatives(cell, z, 1e-6), 1e-6, "1e-6 by central differences"
     with suppress(Exception):  # of a step that complex numbers do not pass
         exact = _derivatives(cell, z, 1e-100j)
         if _near(exact, right, tol).all():
-            right, tol = exact, 1e-12
+            right, tol, judge = exact, 1e-12, "1e-12 by the complex step"
     near = _near(claimed, right, tol)
-    row, part, _, unit = at = np.unravel_index(np.argmin(near), near.shape)
-    states = [f"part {i} of the state before" for i in range(k)]
+    row, part, _, unit = at = tuple(map(int, np.unravel_index(np.argmin(near), near.shape)))
     names = [(f"p[{part}][{i}]", f"p of gate {i}") for i in range(gates)]
-    names += [("no column", state) for state in states[: k - direct]]
-    names += [(f"p[{part}][{i}]", state) for i, state in enumerate(states[k - direct :], gates)]
-    names += [(f"{by_q}[{part}][{i}]", f"q of gate {i}") for i in range(gates)]
-    names += [(f"q[{part}][{gates + i}]", f"own parameter {i}") for i in range(cell.own)]
+    for i, column in enumerate(range(gates + direct - k, gates + direct)):
+        entry = "no column" if column < gates else f"p[{part}][{column}]"
+        names.append((entry, f"part {i} of the state before"))
+    whats = [f"q of gate {i}" for i in range(gates)]
+    whats += [f"own parameter {i}" for i in range(cell.own)]
+    names += [(f"{by_q}[{part}][{i}]", what) for i, what in enumerate(whats)]
     fault = (
         f"partials of {cell}: {names[row][0]}, the derivative of part {part} with respect to "
         f"{names[row][1]}, is {claimed[at]:.6g} where {right[at]:.6g} is right at unit {unit}"
     )
     _same(claimed, right, fault, tol)
-    return tol
+    return judge, [np.float32] if tol == 1e-6 else [np.float32, np.complex128]
 
 
 def _derivatives(cell: Cell, z: Array, eps: complex) -> Array:
