@@ -158,9 +158,9 @@ def _check_derivatives(cell: Cell, z: Array, table: Array) -> tuple[str, list[An
     for i, column in enumerate(range(gates + direct - k, gates + direct)):
         entry = "no column" if column < gates else f"p[{part}][{column}]"
         names.append((entry, f"part {i} of the state before"))
-    whats = [f"q of gate {i}" for i in range(gates)]
-    whats += [f"own parameter {i}" for i in range(cell.own)]
-    names += [(f"{by_q}[{part}][{i}]", what) for i, what in enumerate(whats)]
+    blocks = [f"q of gate {i}" for i in range(gates)]
+    blocks += [f"own parameter {i}" for i in range(cell.own)]
+    names += [(f"{by_q}[{part}][{i}]", what) for i, what in enumerate(blocks)]
     fault = (
         f"partials of {cell}: {names[row][0]}, the derivative of part {part} with respect to "
         f"{names[row][1]}, is {claimed[at]:.6g} where {right[at]:.6g} is right at unit {unit}"
