@@ -527,6 +527,21 @@ FAULTS = {
         TypeError,
         LEAKY.replace(": ", "") + ": got ndarray, needs Partials",
     ),
+    "tables that are no Partials": (
+        {"partials": entries("MinimalGated", lambda p, q: (p, q)), "parent": "MinimalGated"},
+        TypeError,
+        "partials of WRONG: got tuple, needs Partials",
+    ),
+    "nothing handed over": (
+        {"partials": entries("Leaky", lambda p, q: None)},
+        TypeError,
+        LEAKY.replace(": ", "") + ": got NoneType, needs Partials",
+    ),
+    "entries that are no table": (
+        {"partials": entries("Leaky", lambda p, q: bptt.Partials([[p[..., 0, :], 0.7]]))},
+        TypeError,
+        r"a table in partials of WRONG\(a=0.3\): got list, needs ndarray",
+    ),
     "what is kept written to": (
         {"partials": lambda self, before, s, kept: kept.fill(0)},
         ValueError,

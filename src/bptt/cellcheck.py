@@ -132,10 +132,12 @@ def _table(run: Unrolled, steps: slice = slice(None)) -> Array:
         a.flags.writeable = False
     got = run.cell.partials(*arrays)
     instance(f"partials of {run.cell}", got, Partials)
-    tables = [a for a in run._fitting(got, steps) if a is not None]
+    tables = [a for a in got if a is not None]
     for a in tables:
+        instance(f"a table in partials of {run.cell}", a, np.ndarray)
         if np.result_type(a, run.s) != run.s.dtype:
             raise TypeError(f"partials of {run.cell}: got dtype {a.dtype}, needs {run.s.dtype}")
+    run._fitting(got, steps)
     columns = np.concatenate(tables, axis=-2, dtype=run.s.dtype)
     _same(columns, columns, f"partials of {run.cell}: not finite")
     return columns
