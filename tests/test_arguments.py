@@ -122,6 +122,7 @@ GOOD = {
             **{"checkpoint": None, "resume": False, "progress": False},
         },
     ),
+    "check_cell": (bptt.check_cell, {"cell": P.cell, "rng": None, "n": 3}),
     "verified": (
         bptt.verified,
         {"label": "eq-name", "left": POINT, "right": POINT, "tol": 0.0, "relation": "=="},
@@ -418,6 +419,8 @@ def test_float32_does_not_meet_complex128():
         ("init", "cell", type(bptt.LSTM), "ABCMeta", "Cell"),
         ("init", "rng", 5, "int", "Generator"),
         ("init", "rng", np.random, "module", "Generator"),
+        ("check_cell", "cell", type(bptt.LSTM), "ABCMeta", "Cell"),
+        ("check_cell", "rng", 5, "int", "Generator"),
         ("unroll", "cell", None, "NoneType", "Cell"),
         ("checkpointed", "cell", None, "NoneType", "Cell"),
         *[
@@ -540,6 +543,7 @@ def test_init_in_another_dtype(name, dtype):
 INTEGERS = [
     ("init", "d", 0, "1 to inf"),
     ("init", "n", 0, "1 to inf"),
+    ("check_cell", "n", 0, "1 to inf"),
     ("summands", "max_lag", -1, "0 to 4"),
     ("summands", "max_lag", T, "0 to 4"),
     ("checkpointed", "checkpoints", 0, "1 to inf"),

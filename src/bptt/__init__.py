@@ -1,6 +1,7 @@
 """Exact derivatives of recurrences, by the product rule."""
 
 from ._arguments import OutOfRange
+from .cellcheck import WrongCell, check_cell
 from .cells import ELMAN, GRU, LSTM, TORCH_GRU, Cell, Partials
 from .checkpointing import checkpointed
 from .equations import EquationFails, verified
@@ -53,10 +54,10 @@ __all__ = [
     "ELMAN", "GRU", "LSTM", "TORCH_GRU", "AddingProblem", "Batch", "CannotJudge", "Cell", "Descent",
     "EquationFails", "Fit", "GradientMismatch", "Gradients", "History", "Interrupted", "LongLag",
     "Moments", "Network", "Optimiser", "OutOfRange", "ParameterGradients", "Params", "Partials",
-    "Reber", "Report", "Task", "TemporalOrder", "TemporalXOR", "Unrolled", "adagrad", "adam",
-    "backward", "central_difference", "check", "checkpointed", "clip_by_norm", "clip_by_value",
-    "complex_step", "cross_entropy", "descend", "fit", "init", "init_network", "jacobians", "last",
-    "loss_and_gradients", "mean_squared_error", "predict", "rmsprop", "rtrl", "sensitivity", "sgd",
-    "softmax", "summands", "truncated", "unroll", "verified",
+    "Reber", "Report", "Task", "TemporalOrder", "TemporalXOR", "Unrolled", "WrongCell", "adagrad",
+    "adam", "backward", "central_difference", "check", "check_cell", "checkpointed", "clip_by_norm",
+    "clip_by_value", "complex_step", "cross_entropy", "descend", "fit", "init", "init_network",
+    "jacobians", "last", "loss_and_gradients", "mean_squared_error", "predict", "rmsprop", "rtrl",
+    "sensitivity", "sgd", "softmax", "summands", "truncated", "unroll", "verified",
 ]
 # fmt: on

@@ -19,15 +19,14 @@ from .runner import Experiment
 class Leaky(Cell):
     r"""The leaky unit :math:`h_t = (1 - a) h_{t-1} + a \tanh(W h_{t-1} + U x_t + b)`."""
 
-    parts, direct, scale, kept = 1, True, (1.0,), 1
+    parts, direct, scale, kept = 1, 1, (1.0,), 1
 
     def __init__(self, a: float) -> None:
         self.a = a
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
-        np.add(p, q, out=kept)
-        np.tanh(kept, out=kept)
-        s[...] = (1 - self.a) * before + self.a * kept[0]
+        np.tanh(p + q, out=kept)
+        s[...] = (1 - self.a) * before + self.a * kept
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
         return Partials.of([[self.a * (1 - kept[0] ** 2), 1 - self.a]])
@@ -36,13 +35,13 @@ class Leaky(Cell):
 class Relu(Cell):
     r"""The network :math:`h_t = \max(0, W h_{t-1} + U x_t + b)`."""
 
-    parts, direct, scale, kept = 1, False, (1.0,), 0
+    parts, direct, scale, kept = 1, 0, (1.0,), 0
 
     def step(self, before: Array, p: Array, q: Array, s: Array, kept: Array) -> None:
         np.maximum(0, p + q, out=s)
 
     def partials(self, before: Array, s: Array, kept: Array) -> Partials:
-        return Partials.of([[(s[0] > 0).astype(s.dtype)]])
+        return Partials.of([[s[0] > 0]])
 
 
 # By name: the cell, and how W of spectral radius about 1 is drawn.

@@ -1,0 +1,178 @@
+"""Checking a cell of one's own: what its step writes, and each of its partial derivatives."""
+
+from contextlib import suppress
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from ._arguments import Array, array, instance, number
+from .cells import Cell, Partials
+from .lags import summands, truncated
+from .recurrence import Params, Unrolled, backward, init, unroll
+from .tangents import rtrl
+
+
+class WrongCell(AssertionError):
+    """A cell that does not do what :class:`Cell` says; the message names what, and where.
+
+    Example:
+        >>> import bptt
+        >>> issubclass(bptt.WrongCell, AssertionError)
+        True
+    """
+
+
+@np.errstate(all="ignore")  # as in a run
+def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
+    """Whether a cell of one's own is right; returns how its derivatives were judged.
+
+    Looks at its attributes; at what ``step`` writes, and that it acts on each unit of each sequence
+    alone; at each derivative in ``partials``, and that no other call changes it; and that all ways
+    to the gradients agree. They are judged to 1e-12 by the complex step or, if ``step`` is not
+    analytic, to 1e-6 by central differences, relative to the larger of 1 and the right value.
+
+    Args:
+        cell (Cell): Tried with states in (-1, 1) and parameters of its own in (0, 1).
+        rng (numpy.random.Generator): Draws the points.
+        n (int, optional): Units, if the cell is made for a number of them.
+    Raises:
+        WrongCell: With what is wrong: of a derivative which one, its value and the right one.
+        TypeError, ValueError: If an argument, an attribute or a table does not fit.
+    Example:
+        >>> import bptt, numpy as np
+        >>> bptt.check_cell(bptt.GRU, np.random.default_rng(0))
+        'GRU: right to 1e-12 by the complex step'
+    """
+    instance("cell", cell, Cell)
+    instance("rng", rng, Generator)
+    _check_attributes(cell)
+    fresh, B, k, shared = deepcopy(cell), 2, cell.parts, 2 * cell.gates + cell.parts
+    z, others = rng.uniform(-1, 1, (2, shared + cell.own, B, number("n", n, 1)))
+    for rows in (z, others):
+        rows[shared:] = abs(rows[shared:, :1])  # own parameters: the same for all sequences
+    (one, written), (other, _) = _step(cell, z), _step(cell, others)
+    _same(_step(cell, z)[1], written, f"step of {cell}: other numbers at a second call")
+    for axis, each, moving in ((1, "sequence", shared), (2, "unit", len(z))):
+        for i in range(z.shape[axis]):
+            moved, elsewhere = z.copy(), partial(np.delete, obj=i, axis=axis)
+            moved[:moving].swapaxes(0, axis)[i] = others[:moving].swapaxes(0, axis)[i]
+            fault = f"step of {cell}: one {each} changes another"
+            _same(elsewhere(_step(cell, moved)[1]), elsewhere(written), fault)
+
+    table, numbers = _table(one), f"partials of {cell}: other numbers"
+    _same(_table(one), table, f"{numbers} at a second call")
+    _same(_table(other), _table(other._replace(cell=fresh)), f"{numbers} after another call")
+    judge, dtypes = _check_derivatives(cell, z, table[0])
+    for dtype in dtypes:
+        _table(_step(cell, z.astype(dtype))[0])
+
+    params = init(cell, 2, n, rng=rng)
+    params.b[cell.gates * n :] = z[shared:, 0].ravel()
+    x, s0, dh = (rng.uniform(-1, 1, shape) for shape in ((3, B, 2), (B, k * n), (3, B, n)))
+    run = unroll(cell, params, x, s0)
+    alone = np.concatenate([_table(run, slice(t, t + 1)) for t in range(3)])
+    _same(alone, _table(run), f"{numbers} for one step than for many", 1e-12)
+    ours = backward(run, dh)
+    for way, theirs in {
+        "truncated": truncated(run, dh, 3),
+        "rtrl": rtrl(run, dh)[:3],
+        "summands": [a.sum(axis=0) for a in summands(run, dh)[:3]],
+        "a second backward": backward(run, dh),
+    }.items():
+        for name, a, b in zip(ours._fields, ours, theirs, strict=False):
+            _same(a, b, f"{cell}: backward and {way} differ in {name}", 1e-12)
+    return f"{cell}: right to {judge}"
+
+
+def _near(left: Array, right: Array, tol: float) -> Array:
+    return abs(left - right) <= tol * np.maximum(1, abs(right))
+
+
+def _same(left: Array, right: Array, fault: str, tol: float = 0.0) -> None:
+    if left.shape != right.shape or not _near(left, right, tol).all():
+        raise WrongCell(fault)
+
+
+def _check_attributes(cell: Cell) -> None:
+    gates = array(f"scale of {cell}", cell.scale, "gates", "fdi").size
+    parts = number(f"parts of {cell}", cell.parts, 1)
+    number(f"direct of {cell}", cell.direct * 1, 0, parts)  # True is 1
+    rows = gates + number(f"own of {cell}", cell.own, 0)
+    number(f"kept of {cell}", cell.kept, 0 if rows == parts and not cell.kept else rows)
+    if sorted(cell.order or range(gates)) != [*range(gates)]:
+        raise ValueError(f"order of {cell}: got {cell.order}, needs each of 0 … {gates - 1} once")
+
+
+def _step(cell: Cell, z: Array) -> tuple[Unrolled, Array]:
+    """One step as a run, laid in memory as one, from rows of p, of the state before and of q; and
+    the rows it writes, of s and of what it keeps.
+    """
+    gates, k, (_, B, n) = cell.gates, cell.parts, z.shape
+    s, kept = (np.full(shape, np.nan, z.dtype) for shape in ((2, B, k * n), (1, cell.kept, B, n)))
+    before, after = s.reshape(2, B, k, n).swapaxes(1, 2)
+    p, before[...], q = np.split(z, [gates, gates + k])
+    order, scale = [*(cell.order or range(gates))], np.array(cell.scale, z.dtype)[:, None, None]
+    place = (kept[0] if cell.kept else after)[: len(q)]
+    place[...] = np.concatenate([(scale * q[:gates])[order], q[gates:]])
+    cell.step(before, (scale * p)[order], place, after, kept[0])
+    _same(before, z[gates : gates + k], f"step of {cell}: writes into before")
+    for name, rows in (("s", after), ("kept", kept[0])):  # NaN is not the same as itself
+        for i, row in enumerate(rows):
+            _same(row, row, f"step of {cell}: does not write all of {name}[{i}]")
+    return Unrolled(cell, Params(*z[:3]), z, s, kept), np.concatenate([after, kept[0]])
+
+
+def _table(run: Unrolled, steps: slice = slice(None)) -> Array:
+    """A copy of the cell's tables, the columns of q beside those of p."""
+    arrays = run._at(steps)
+    for a in arrays:
+        a.flags.writeable = False
+    got = run.cell.partials(*arrays)
+    instance(f"partials of {run.cell}", got, Partials)
+    tables = [a for a in got if a is not None]
+    for a in tables:
+        instance(f"a table in partials of {run.cell}", a, np.ndarray)
+        if np.result_type(a, run.s) != run.s.dtype:
+            raise TypeError(f"partials of {run.cell}: got dtype {a.dtype}, needs {run.s.dtype}")
+    run._fitting(got, steps)
+    columns = np.concatenate(tables, axis=-2, dtype=run.s.dtype)
+    _same(columns, columns, f"partials of {run.cell}: not finite")
+    return columns
+
+
+def _check_derivatives(cell: Cell, z: Array, table: Array) -> tuple[str, list[Any]]:
+    """Compare each column with steps along its row of z; where there is no column, with 0."""
+    gates, k, direct = cell.gates, cell.parts, cell.direct
+    p, beside, q = np.split(table.transpose(2, 1, 0, 3), [gates, gates + direct])
+    none, by_q = np.zeros((k - direct, *p.shape[1:])), "q" if len(q) else "q, None and so as p,"
+    claimed = np.concatenate([p, none, beside, q if len(q) else p])
+    right, tol, judge = _derivatives(cell, z, 1e-6), 1e-6, "1e-6 by central differences"
+    with suppress(Exception):  # of a step that complex numbers do not pass
+        exact = _derivatives(cell, z, 1e-100j)
+        if _near(exact, right, tol).all():
+            right, tol, judge = exact, 1e-12, "1e-12 by the complex step"
+    near = _near(claimed, right, tol)
+    row, part, _, unit = at = tuple(map(int, np.unravel_index(np.argmin(near), near.shape)))
+    names = [(f"p[{part}][{i}]", f"p of gate {i}") for i in range(gates)]
+    for i, column in enumerate(range(gates + direct - k, gates + direct)):
+        entry = "no column" if column < gates else f"p[{part}][{column}]"
+        names.append((entry, f"part {i} of the state before"))
+    blocks = [f"q of gate {i}" for i in range(gates)]
+    blocks += [f"own parameter {i}" for i in range(cell.own)]
+    names += [(f"{by_q}[{part}][{i}]", what) for i, what in enumerate(blocks)]
+    fault = (
+        f"partials of {cell}: {names[row][0]}, the derivative of part {part} with respect to "
+        f"{names[row][1]}, is {claimed[at]:.6g} where {right[at]:.6g} is right at unit {unit}"
+    )
+    _same(claimed, right, fault, tol)
+    return judge, [np.float32] if tol == 1e-6 else [np.float32, np.complex128]
+
+
+def _derivatives(cell: Cell, z: Array, eps: complex) -> Array:
+    """Of each part of s with respect to each row of z, (rows, k, B, n)."""
+    moves = eps * np.eye(len(z))[:, :, None, None]
+    ends = [[_step(cell, z + way * move)[1][: cell.parts] for way in (1, -1)] for move in moves]
+    return np.stack([(ahead - behind) / (2 * eps) for ahead, behind in ends]).real
