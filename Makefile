@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test lab check pdf site-test audit reproducible linkcheck mutants bench experiments clean
+.PHONY: book test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench experiments clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -18,6 +18,8 @@ check: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	@test -d node_modules/pyright || $(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
+	$(BIN)/node node_modules/pyright/index.js
 	$(BIN)/codespell
 
 # Needs Chromium, and the site of make book.
@@ -30,6 +32,10 @@ site-test: book
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
 	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
 	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
+
+# Notebooks as Colab gets them, of the last commit, where nothing is installed; needs the package index.
+notebooks-test: .venv/installed
+	$(BIN)/python -m pytest -n 0 tests/notebooks
 
 # Lighthouse, median of five, for the figures of a release.
 audit: book
@@ -57,7 +63,7 @@ experiments: .venv/installed
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m experiments $(EXPERIMENTS)
 
 clean:
-	rm -rf .venv .venv-bench node_modules _build mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
+	rm -rf .venv .venv-bench node_modules _build build dist mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 
 # Anew for each lock, so that nothing older stays. uv takes seconds; pip, where uv has no build, a minute.
 .venv/installed: requirements.txt requirements-dev.txt constraints.txt package-lock.json

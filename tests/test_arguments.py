@@ -47,6 +47,10 @@ def fit(cell, W, U, b, V, c, **others):
     return bptt.fit(cell, bptt.Network(W, U, b, V, c), **others)
 
 
+def descent(parameters, batch, state):
+    return 0.0, parameters
+
+
 def square(x):
     return (x * x).sum()
 
@@ -90,20 +94,32 @@ GOOD = {
             **{"loss": bptt.cross_entropy, "s0": P.s0, "window": 2},
         },
     ),
+    "last": (bptt.last, {"run": RUN, "lengths": np.array([5, 0, 2])}),
     "sgd": (bptt.sgd, {"rate": 0.1, "momentum": 0.9, "until": 10}),
     "adam": (
         bptt.adam,
         {"rate": 0.1, "decay": 0.9, "decay_of_squares": 0.99, "epsilon": 1e-8, "until": 10},
     ),
+    "adagrad": (bptt.adagrad, {"rate": 0.1, "epsilon": 1e-8, "until": 10}),
+    "rmsprop": (bptt.rmsprop, {"rate": 0.1, "decay": 0.9, "epsilon": 1e-8, "until": 10}),
     "clip_by_norm": (bptt.clip_by_norm, {"gradients": NETWORK, "limit": 0.1}),
     "clip_by_value": (bptt.clip_by_value, {"gradients": NETWORK, "limit": 0.1}),
     "fit": (
         fit,
         {
             **{"cell": P.cell, **NETWORK._asdict(), "sample": [BATCH], "loss": bptt.cross_entropy},
-            **{"optimiser": bptt.sgd(0.1), "steps": 2, "rng": None, "clip": 1.0, "window": 3},
+            **{"optimiser": bptt.sgd(0.1), "steps": 2, "rng": None, "clip": None, "window": 3},
             **{"criterion": None, "every": 1, "carry": False, "checkpoint": None},
-            **{"resume": False, "progress": False},
+            **{"resume": False, "progress": False, "clip_value": None},
+        },
+    ),
+    "descend": (
+        bptt.descend,
+        {
+            **{"function": descent, "parameters": NETWORK, "sample": [None]},
+            **{"optimiser": bptt.sgd(0.1), "steps": 2, "rng": None, "clip": None},
+            **{"clip_value": None, "criterion": None, "every": 1, "carry": False},
+            **{"checkpoint": None, "resume": False, "progress": False},
         },
     ),
     "verified": (
@@ -154,9 +170,10 @@ ARRAYS = [
     ],
     *[
         (name, argument, FLOATS)
-        for name in ("predict", "loss_and_gradients", "fit")
+        for name in ("predict", "loss_and_gradients")
         for argument in ("W", "U", "b", "V", "c")
     ],
+    *[("fit", argument, REALS) for argument in ("W", "U", "b", "V", "c")],
     *[(name, a, FLOATS) for name in ("predict", "loss_and_gradients") for a in ("x", "s0")],
     ("backward", "ds", FLOATS),
     *[(name, "dh", FLOATS) for name in ("backward", "rtrl", "summands", "truncated")],
@@ -283,6 +300,8 @@ SHAPES = [
             ("s0", P.s0[:2], "(2, 8)", "(B=3, k*n=8)"),
         )
     ],
+    ("last", "lengths", np.array([5, 2]), "(2,)", "(B=3)"),
+    ("last", "lengths", 2, "()", "(B=3)"),
     ("loss_and_gradients", "target", BATCH.target[1:], "(4, 3)", "(5, 3), and m if real"),
     ("loss_and_gradients", "target", BATCH.target.T, "(3, 5)", "(5, 3), and m if real"),
     ("loss_and_gradients", "target", 1, "()", "(5, 3), and m if real"),
@@ -413,7 +432,7 @@ def test_float32_does_not_meet_complex128():
         ],
         *[
             (name, "rng", value, got, "Generator")
-            for name in ("init_network", "fit")
+            for name in ("init_network", "fit", "descend")
             for value, got in ((5, "int"), (np.random, "module"), (None, "NoneType"))
         ],
         *[
@@ -426,12 +445,22 @@ def test_float32_does_not_meet_complex128():
             for name in ("clip_by_norm", "clip_by_value")
             for value, got in ((P.x, "ndarray"), (None, "NoneType"), ([P.x], "list"))
         ],
-        *[("fit", "optimiser", value, got, "Optimiser") for value, got in ((0.1, "float"),)],
-        ("fit", "criterion", True, "bool", "Callable"),
+        *[
+            row
+            for name in ("fit", "descend")
+            for row in (
+                (name, "optimiser", 0.1, "float", "Optimiser"),
+                (name, "criterion", True, "bool", "Callable"),
+            )
+        ],
+        ("descend", "function", NETWORK, "Network", "Callable"),
+        ("descend", "parameters", [P.x], "list", "a NamedTuple of arrays"),
+        ("last", "run", RUN.s, "ndarray", "Unrolled"),
         ("fit", "sample", [tuple(BATCH)], "tuple", "Batch"),
         ("fit", "sample", lambda rng: None, "NoneType", "Batch"),
         *[
-            ("fit", argument, value, got, "bool")
+            (name, argument, value, got, "bool")
+            for name in ("fit", "descend")
             for argument in ("carry", "resume", "progress")
             for value, got in ((1, "int"), (None, "NoneType"), (np.True_, "bool"))
         ],
@@ -476,7 +505,8 @@ def test_a_batch_must_be_a_batch():
 @pytest.mark.parametrize("value", [None, 3, [], BATCH.x])
 def test_samples(value):
     got, needs = repr(value), "a function or batches, one at least"
-    exactly("fit", "sample", value, TypeError, got, needs)
+    for name in ("fit", "descend"):
+        exactly(name, "sample", value, TypeError, got, needs)
 
 
 def test_where_checkpoints_are(tmp_path):
@@ -524,8 +554,8 @@ INTEGERS = [
             ("init_network", "dnm"),
             ("loss_and_gradients", ["window"]),
             ("fit", ["window", "steps", "every"]),
-            ("sgd", ["until"]),
-            ("adam", ["until"]),
+            ("descend", ["steps", "every"]),
+            *[(name, ["until"]) for name in ("sgd", "adagrad", "rmsprop", "adam")],
         )
         for argument in arguments
         for value in (0, -1)
@@ -554,16 +584,26 @@ NUMBERS = [
     ("check", "rtol", "a finite number from 0 to inf"),
     ("check", "atol", "a finite number from 0 to inf"),
     ("verified", "tol", "a finite number from 0 to 0.5"),
-    *[(name, "rate", "a finite number from 0 to inf") for name in ("sgd", "adam")],
+    *[
+        (name, "rate", "a finite number from 0 to inf")
+        for name in ("sgd", "adagrad", "rmsprop", "adam")
+    ],
     ("sgd", "momentum", "a finite number from 0 to 1"),
-    ("adam", "epsilon", rf"a finite number from {np.finfo(float).tiny} to inf"),
-    ("adam", "decay", "a finite number from 0 to 0.999999"),
+    *[
+        (name, "epsilon", rf"a finite number from {np.finfo(float).tiny} to inf")
+        for name in ("adagrad", "rmsprop", "adam")
+    ],
+    *[(name, "decay", "a finite number from 0 to 0.999999") for name in ("rmsprop", "adam")],
     ("adam", "decay_of_squares", "a finite number from 0 to 0.999999"),
     *[
         (name, "limit", "a finite number from 0 to inf")
         for name in ("clip_by_norm", "clip_by_value")
     ],
-    ("fit", "clip", "a finite number from 0 to inf"),
+    *[
+        (name, argument, "a finite number from 0 to inf")
+        for name in ("fit", "descend")
+        for argument in ("clip", "clip_value")
+    ],
 ]
 numbers = pytest.mark.parametrize(("name", "argument", "needs"), NUMBERS)
 
@@ -624,6 +664,17 @@ def test_labels_of_equations(value):
 @pytest.mark.parametrize("value", ["<", ">=", "=", "", None, 5])
 def test_relations(value):
     exactly("verified", "relation", value, ValueError, repr(value), "'==' or '<='")
+
+
+@pytest.mark.parametrize("value", [[5, 6, 2], [5, -1, 2]])
+def test_lengths_out_of_range(value):
+    exactly("last", "lengths", value, ValueError, str(value), "integers from 0 to 5")
+
+
+@pytest.mark.parametrize("value", [[5.0, 1.0, 2.0], [True, False, True], ["1", "2", "3"]])
+def test_lengths_of_another_dtype(value):
+    dtype = np.asarray(value).dtype
+    exactly("last", "lengths", value, TypeError, f"dtype {dtype}", "integer")
 
 
 # What f returns

@@ -1,5 +1,8 @@
 """Stored trainings: resumed, alike on every backend, and read only while the code has made them."""
 
+import ast
+import inspect
+import io
 import json
 import os
 import shutil
@@ -7,16 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+import tokenize
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
+import jupytext
 import numpy as np
 import pytest
 from distributed import LocalCluster
 from joblib import parallel_config
 
 from bptt import ELMAN, Params, backward, check, init, rtrl, summands, unroll
-from experiments import Experiment, NotRepeated, StaleResults, repeat, run, runner, stored
+from experiments import Experiment, NotRepeated, StaleResults, digest, repeat, run, runner, stored
 from experiments.__main__ import known
 from experiments.on_dask import run_on_dask
 from experiments.remedies import Leaky, Relu, first_input, network, orthogonal
@@ -95,7 +101,7 @@ def source(tmp_path, monkeypatch):
     without = shutil.ignore_patterns("__pycache__")
     shutil.copytree(SRC / "bptt", copy / "bptt", ignore=without)
     (copy / "experiments").mkdir()
-    for name in ("__init__.py", "__main__.py", "runner.py"):
+    for name in ("__init__.py", "__main__.py", "digest.py", "runner.py"):
         shutil.copy(SRC / "experiments" / name, copy / "experiments")
     (copy / "experiments" / "module.py").write_text(MODULE)
     for name, value in {"PYTHONPATH": copy, "CALLS": tmp_path / "calls", "SECONDS": 0}.items():
@@ -241,6 +247,159 @@ def test_rows_are_stale_after_a_change_of_code_and_not_of_words(source):
             assert result.stdout == "8\n", (what, result.stderr)
 
 
+# Import each module named, alone, and print which modules are then loaded. Packages are bare,
+# so that nothing else which they import counts; a name they hand on comes from the module it says.
+LOADED = """
+import importlib, json, sys, types
+
+import bptt
+import experiments
+
+homes = {name: getattr(value, "__module__", "") for name, value in vars(bptt).items()}
+bare = {}
+for package in (bptt, experiments):
+    bare[package.__name__] = types.ModuleType(package.__name__)
+    bare[package.__name__].__dict__.update(__path__=package.__path__, __file__=package.__file__)
+bare["bptt"].__getattr__ = lambda name: getattr(importlib.import_module(homes[name]), name)
+ours, found = ("bptt.", "experiments."), {}
+for module in sys.argv[1:]:
+    for name in [name for name in sys.modules if name.startswith(ours)]:
+        del sys.modules[name]
+    sys.modules |= bare
+    importlib.import_module(f"experiments.{module}")
+    loaded = {name for name in sys.modules if name.startswith(ours)}
+    found[module] = sorted(loaded - {"experiments.digest", "experiments.runner"})
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """By experiment: the modules that Python loads for its training."""
+    modules = {
+        name: experiment.train.__module__.rpartition(".")[2] for name, experiment in known().items()
+    }
+    result = python("-c", LOADED, *set(modules.values()))
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    return {name: set(found[module]) for name, module in modules.items()}
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    """A folder from which the digest takes the packages."""
+    folder = tmp_path / "packages"
+    monkeypatch.setattr(digest, "FOLDERS", {"bptt": folder, "experiments": folder})
+    monkeypatch.setattr(digest, "RUNNER", folder / "experiments" / "runner.py")
+    return folder
+
+
+def with_another_constant(source):
+    """A module's text with another value for its first number, or with one number more."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.NUMBER:
+            lines, (row, column) = source.splitlines(keepends=True), token.start
+            line = lines[row - 1]
+            lines[row - 1] = f"{line[:column]}1{line[column:]}"
+            return "".join(lines)
+    return f"{source}\nNUMBER = 1\n"
+
+
+@pytest.mark.parametrize("name", known())
+def test_rows_are_stale_after_a_change_of_any_module_that_the_training_loads(
+    name, packages, loaded
+):
+    for package in ("bptt", "experiments"):
+        shutil.copytree(
+            SRC / package, packages / package, ignore=shutil.ignore_patterns("results", "texts")
+        )
+    training = Path(inspect.getfile(known()[name].train)).name
+    file, stale = packages / "experiments" / training, set()
+    hashed = partial(digest.digest.__wrapped__, file, ())  # without its memory
+    before = hashed()
+    for module in packages.rglob("*.py"):
+        text = module.read_text()
+        module.write_text(with_another_constant(text))
+        if hashed() != before:
+            stale.add(".".join(module.relative_to(packages).with_suffix("").parts))
+        module.write_text(text)
+    assert stale == loaded[name]
+
+
+# Modules of two packages, by their names, and what each says.
+FORMS = {
+    "bptt/__init__": (
+        "from .one import a\nfrom .two import b as c, d\nfrom . import one, three as t\nown = 1"
+    ),
+    "bptt/one": "a = 1",
+    "bptt/two": "def b():\n    from .three import e\n",
+    "bptt/three": "import bptt_of_another",
+    "bptt/four": "from .five import g",
+    "bptt/five": "from .four import h",
+    "bptt/deep/__init__": "from .inner import i\nfrom .inner import *\nfrom .. import deep",
+    "bptt/deep/inner": "from ..one import a\nfrom ... import no_package",
+    "experiments/__init__": "from .runner import Experiment",
+    "experiments/runner": "import bptt",
+    "experiments/helper": "from bptt.one import a",
+}
+ALL = {"bptt/__init__", "bptt/one", "bptt/two", "bptt/three"}
+# An import of a training, and what the training then reaches.
+IMPORTS = {
+    "from bptt.one import a": {"bptt/one"},
+    "from bptt.two import b": {"bptt/two", "bptt/three"},
+    "from bptt import a": {"bptt/one"},
+    "from bptt import a as c": {"bptt/one"},
+    "from bptt import c": {"bptt/two", "bptt/three"},
+    "from bptt import b": ALL,
+    "from bptt import own": ALL,
+    "from bptt import *": ALL,
+    "from bptt import one": {"bptt/one"},
+    "from bptt import t": {"bptt/three"},
+    "from bptt import four, three": {"bptt/four", "bptt/five", "bptt/three"},
+    "import bptt": ALL,
+    "import bptt.four as f": ALL | {"bptt/four", "bptt/five"},
+    "from bptt.deep import i": {"bptt/deep/inner", "bptt/one"},
+    "from bptt.deep import j": {"bptt/deep/__init__", "bptt/deep/inner", "bptt/one"},
+    "from bptt.deep import *": {"bptt/deep/__init__", "bptt/deep/inner", "bptt/one"},
+    "from bptt.deep.inner import i": {"bptt/deep/inner", "bptt/one"},
+    "def f():\n    if f:\n        from bptt import a": {"bptt/one"},
+    "from .helper import a": {"experiments/helper", "bptt/one"},
+    "from . import helper": {"experiments/helper", "bptt/one"},
+    "from experiments import helper": {"experiments/helper", "bptt/one"},
+    "from .runner import Experiment": set(),
+    "from experiments import Experiment, runner": set(),
+    "import numpy.linalg, os\nfrom numpy import pi\nfrom bptt_of_another import a": set(),
+    "x = 'from bptt import a'  # import bptt": set(),
+}
+
+
+@pytest.mark.parametrize("statement", IMPORTS)
+def test_imports_of_every_form_lead_to_the_modules_that_define(statement, packages):
+    for name, text in {**FORMS, "experiments/training": statement}.items():
+        file = packages / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    found = digest.reached(packages / "experiments" / "training.py")
+    names = {path.relative_to(packages).with_suffix("").as_posix() for path in found}
+    assert names == IMPORTS[statement] | {"experiments/training"}
+
+
+def test_the_hash_is_the_same_elsewhere_and_in_every_order(source, tmp_path, monkeypatch):
+    code = "from experiments import module; print(module.SLOW.code)"
+    for text in source.rglob("*.py"):  # as Windows ends lines
+        text.write_bytes(text.read_bytes().replace(b"\n", b"\r\n"))
+    here = set()
+    for seed in "12":
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        here.add(python("-c", code).stdout)
+    moved = tmp_path / "elsewhere"
+    source.rename(moved)
+    monkeypatch.setenv("PYTHONPATH", str(moved))
+    here.add(python("-c", f"import bptt.training, bptt.cells; {code}").stdout)
+    (only,) = here
+    assert len(only) == len("0123456789abcdef\n")
+
+
 def test_a_changed_text_that_the_training_reads_makes_rows_stale(tmp_path):
     text = tmp_path / "text"
     text.write_text("abc")
@@ -248,7 +407,7 @@ def test_a_changed_text_that_the_training_reads_makes_rows_stale(tmp_path):
     run([experiment], jobs=1)
     assert len(stored(experiment)) == 2
     text.write_text("abcd")
-    runner._digest.cache_clear()
+    digest.digest.cache_clear()
     with pytest.raises(StaleResults, match="0 are missing and 2 are of other code"):
         stored(experiment)
 
@@ -360,6 +519,55 @@ def test_two_experiments_of_one_name_are_refused(source):
     result = python("-m", "experiments", "quick")
     assert result.returncode == 1
     assert "more: a second experiment of the name quick" in result.stderr
+
+
+def experiments_in(chapter):
+    """By name: the experiments that a chapter shows, and those of which it repeats a row."""
+    cells = jupytext.read(chapter, fmt="md:myst").cells
+    tree = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    names = {}  # as the chapter writes them
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "experiments":
+            for alias in node.names:
+                value = getattr(import_module(node.module), alias.name)
+                if inspect.ismodule(value):
+                    names |= {f"{alias.name}.{key}": of for key, of in vars(value).items()}
+                names[alias.name] = value
+    names = {key: value.name for key, value in names.items() if isinstance(value, Experiment)}
+
+    def named(part):
+        parts = [node for node in ast.walk(part) if isinstance(node, ast.Name | ast.Attribute)]
+        return {names[text] for text in map(ast.unparse, parts) if text in names}
+
+    def repeats(part):
+        calls = [node for node in ast.walk(part) if isinstance(node, ast.Call)]
+        return [call.args[0] for call in calls if ast.unparse(call.func) == "repeat"]
+
+    repeated = set().union(*map(named, repeats(tree)))
+    for loop in ast.walk(tree):
+        if isinstance(loop, ast.For):
+            targets = {ast.unparse(part) for part in ast.walk(loop.target)}
+            if targets & set(map(ast.unparse, repeats(loop))):
+                repeated |= named(loop.iter)
+    return named(tree), repeated
+
+
+def test_a_chapter_repeats_a_row_of_each_experiment_that_it_shows():
+    shown = set()
+    for chapter in sorted((SRC.parent / "book").glob("*.md")):
+        # It counts the rows of all experiments, and shows what none of them measured.
+        if chapter.name != "how-checked.md":
+            here, repeated = experiments_in(chapter)
+            assert here == repeated, chapter.name
+            shown |= here
+    assert shown == set(known())
+
+
+@pytest.mark.parametrize("name", known())
+def test_the_files_that_a_training_reads_are_among_its_data(name):
+    experiment = known()[name]
+    values = vars(sys.modules[experiment.train.__module__]).values()
+    assert {value for value in values if isinstance(value, Path)} == set(experiment.data)
 
 
 @pytest.mark.parametrize("name", known())

@@ -1,5 +1,8 @@
 """The drawing functions: what stands on the axes, and that nothing else is touched."""
 
+import importlib
+import sys
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -218,3 +221,10 @@ def test_gradients_name_the_wrong_argument(ax, norms, error, message):
 def test_axes_must_be_axes(draw):
     with pytest.raises(TypeError, match="ax: got Figure, needs Axes"):
         draw(Figure())
+
+
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    monkeypatch.delitem(sys.modules, "bptt.figures")
+    with pytest.raises(ImportError, match=r"^needs matplotlib: pip install .*\[figures\]'$"):
+        importlib.import_module("bptt.figures")

@@ -128,7 +128,7 @@ def test_training_learns_and_says_so(monkeypatch):
     monkeypatch.setattr(reading, "corpus", lambda: small)
     monkeypatch.setattr(reading, "UNITS", 16)
     monkeypatch.setattr(reading, "EVERY", 20)
-    found = reading.train(0, 40, 40)
+    found = reading.train(0, 40)
     assert found["curve"][1] < found["curve"][0]
     assert found["passes"] == pytest.approx(40 / 39)
     assert len(found["first"]) == 20
@@ -136,8 +136,5 @@ def test_training_learns_and_says_so(monkeypatch):
     bits = reading.surprise(network, small.held_out)
     assert bits.mean() == pytest.approx(found["bits"], abs=1e-2)
     assert_allclose(reading.unpack(found["each"]), bits, rtol=2e-2)
-    part = reading.train(0, 20, 40)
-    assert_array_equal(part["first"], found["first"])
-    assert not {"bits", "each", "network"} & set(part)
-    assert "network" not in reading.train(1, 20, 20)
+    assert "network" not in reading.train(1, 20)
     assert isinstance(found["solved"], bool)

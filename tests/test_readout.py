@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from oracle import SETTINGS, difference
 
 import bptt
+from bptt._arguments import OutOfRange
 
 AUTOGRAD, OWN = 1e-10, 1e-12
 shapes = st.lists(st.integers(1, 4), min_size=0, max_size=3).map(tuple)
@@ -155,3 +156,56 @@ def test_complex_logits_pass_through_softmax():
     loss, dz = bptt.cross_entropy(z, np.array(1))
     assert abs(loss - (np.log(np.exp(z).sum()) - z[1])) <= OWN
     assert difference(dz, np.exp(z) / np.exp(z).sum() - [0, 1, 0]) <= OWN
+
+
+def the_long_way(z, target):
+    """The definition: softmax and its logarithm each on their own, the target as a table."""
+    right = np.arange(z.shape[-1]) == target[..., None]
+    shifted = z - z.real.max(axis=-1, keepdims=True)
+    of_right = shifted[right].reshape(target.shape)
+    loss = (np.log(np.exp(shifted).sum(axis=-1)) - of_right).sum() / target.size
+    return loss, (bptt.softmax(z) - right) / target.size
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, complex])
+@pytest.mark.parametrize(
+    "shape", [(1,), (7,), (1, 1), (5, 3), (300, 30), (4, 8000), (6, 1, 9), (2, 3, 5, 11)]
+)
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_cross_entropy_has_the_bits_of_the_long_way(dtype, shape, layout):
+    rng = np.random.default_rng(len(shape))
+    for spread in (0.1, 3, 300):
+        z = rng.normal(0, spread, shape).astype(dtype, order=layout)
+        z += 0.1j * rng.normal(size=shape) if dtype is complex else 0
+        target = np.asarray(rng.integers(0, shape[-1], shape[:-1]))
+        found, right = bptt.cross_entropy(z, target), the_long_way(z, target)
+        for ours, reference in zip(found, right, strict=True):
+            assert ours.dtype == reference.dtype == dtype
+            assert np.array_equal(ours, reference)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_losses_out_of_range(dtype):
+    huge = np.finfo(dtype).max
+    message = rf"^loss: got numbers too large for {np.dtype(dtype)}$"
+    for loss, z, target in (
+        (bptt.cross_entropy, [[huge, -huge]], np.array([1])),
+        (bptt.mean_squared_error, [[huge]], np.array([[-huge]], dtype)),
+        (bptt.mean_squared_error, [[huge / 1000]], np.zeros((1, 1), dtype)),
+    ):
+        for then in ("raise", "warn", "ignore"):
+            with np.errstate(all=then), pytest.raises(OutOfRange, match=message):
+                loss(np.array(z, dtype), target)
+
+
+def test_underflow_is_no_error():
+    z, y = np.array([[0.0, -2000.0]]), np.array([1e-200])
+    with np.errstate(all="raise"):
+        assert np.array_equal(bptt.softmax(z), [[1, 0]])
+        loss, dz = bptt.cross_entropy(z, np.array([0]))
+        assert (loss, dz.tolist()) == (0, [[0, 0]])
+        loss, dy = bptt.mean_squared_error(y, 0 * y)
+        assert (loss, dy.tolist()) == (0, [2e-200])
+    with np.errstate(all="raise"):
+        ends = np.array([np.finfo(float).max, np.finfo(float).min])
+        assert np.array_equal(bptt.softmax(ends), [1, 0])

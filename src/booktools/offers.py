@@ -23,6 +23,16 @@ NOTEBOOKS = "notebooks"
 BINDER = "https://mybinder.org/v2/gh"
 COLAB = "https://colab.research.google.com/github"
 
+# Where the session began, what is there already stays; the kernel that runs need not start again.
+INSTALL = """\
+# The book's sources and what they need. To run this cell twice does no harm.
+%cd -q {{_dh[0]}}
+!test -d {name} || git clone --quiet --depth 1 https://github.com/{repository}
+%cd -q {name}
+%pip install --quiet -e '.[book]'
+%cd -q book
+import site; site.addsitedir("../src")  # else found only after a restart"""
+
 MISSING = """
 <h1>No such page</h1>
 <p>There is nothing at this address. The contents stand at the left, and the search finds words in
@@ -45,10 +55,10 @@ CITE = """
 
 
 def notebook(source: Path, repository: str | None = None) -> str:
-    """A chapter as .ipynb, without outputs; for Colab, with a first cell that installs the book."""
+    """A chapter as .ipynb, without outputs; for Colab, with a first cell that brings the book."""
     book = jupytext.read(source)
     if repository:
-        install = f"%pip install --quiet 'git+https://github.com/{repository}' matplotlib sympy"
+        install = INSTALL.format(repository=repository, name=repository.rpartition("/")[2])
         book.cells.insert(0, nbformat.v4.new_code_cell(install))
     for number, cell in enumerate(book.cells):
         cell.id = f"cell-{number}"  # the library's own are random

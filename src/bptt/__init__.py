@@ -1,10 +1,30 @@
 """Exact derivatives of recurrences, by the product rule."""
 
+from ._arguments import OutOfRange
 from .cells import ELMAN, GRU, LSTM, TORCH_GRU, Cell, Partials
 from .checkpointing import checkpointed
 from .equations import EquationFails, verified
 from .gradcheck import GradientMismatch, Report, central_difference, check, complex_step
 from .lags import summands, truncated
+from .network import (
+    Batch,
+    Descent,
+    Network,
+    init_network,
+    last,
+    loss_and_gradients,
+    predict,
+)
+from .optimisers import (
+    Moments,
+    Optimiser,
+    adagrad,
+    adam,
+    clip_by_norm,
+    clip_by_value,
+    rmsprop,
+    sgd,
+)
 from .readout import cross_entropy, mean_squared_error, softmax
 from .recurrence import (
     Gradients,
@@ -17,20 +37,19 @@ from .recurrence import (
 )
 from .tangents import jacobians, rtrl, sensitivity
 from .tasks import AddingProblem, LongLag, Reber, Task, TemporalOrder, TemporalXOR
-from .training import (
-    Batch,
-    Descent,
-    Fit,
-    History,
-    Moments,
-    Network,
-    Optimiser,
-    adam,
-    clip_by_norm,
-    clip_by_value,
-    fit,
-    init_network,
-    loss_and_gradients,
-    predict,
-    sgd,
-)
+from .training import Fit, History, Interrupted, descend, fit
+
+__version__ = "0.2.0"
+
+# fmt: off
+__all__ = [
+    "ELMAN", "GRU", "LSTM", "TORCH_GRU", "AddingProblem", "Batch", "Cell", "Descent",
+    "EquationFails", "Fit", "GradientMismatch", "Gradients", "History", "Interrupted", "LongLag",
+    "Moments", "Network", "Optimiser", "OutOfRange", "ParameterGradients", "Params", "Partials",
+    "Reber", "Report", "Task", "TemporalOrder", "TemporalXOR", "Unrolled", "adagrad", "adam",
+    "backward", "central_difference", "check", "checkpointed", "clip_by_norm", "clip_by_value",
+    "complex_step", "cross_entropy", "descend", "fit", "init", "init_network", "jacobians", "last",
+    "loss_and_gradients", "mean_squared_error", "predict", "rmsprop", "rtrl", "sensitivity", "sgd",
+    "softmax", "summands", "truncated", "unroll", "verified",
+]
+# fmt: on

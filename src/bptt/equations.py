@@ -9,7 +9,14 @@ from ._arguments import REAL, array, number
 
 
 class EquationFails(AssertionError):
-    """An equation whose two sides differ."""
+    """An equation whose two sides differ.
+
+    Example:
+        >>> import bptt
+        >>> bptt.verified("eq-square", 4**2, 8, tol=1e-12)
+        Traceback (most recent call last):
+        bptt.equations.EquationFails: eq-square: left == right fails by 5.0e-01, tol 1.0e-12; ...
+    """
 
 
 def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "==") -> None:
@@ -25,6 +32,10 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
     Raises:
         EquationFails: Naming the label, the case, the entry that differs most, and both values.
         TypeError, ValueError: If the sides differ in shape or are not finite, or tol exceeds 0.5.
+    Example:
+        >>> import bptt
+        >>> bptt.verified("eq-square", [(2 + 1) ** 2, 0.5**2], [4 + 4 + 1, 0.25], tol=0)
+        eq-square checked in 2 cases: largest relative difference 0.0e+00
     """
     if not isinstance(label, str) or len(label.split()) != 1:
         raise ValueError(f"label: got {label!r}, needs one word")
@@ -81,8 +92,7 @@ def _residual(case: str, left: Any, right: Any, tol: float, relation: str) -> fl
     sides = [array(case, side, "...", "fdci" if equal else "fdi") for side in (left, right)]
     if any(a.dtype.kind in "iu" and ((a > 2**53) | (a < -(2**53))).any() for a in sides):
         raise ValueError(f"{case}: got an integer beyond 2**53, needs numbers that floats can hold")
-    # times 1.0, so that small or unsigned integers do not wrap around in the difference
-    a, b = (1.0 * side for side in sides)
+    a, b = (1.0 * side for side in sides)  # as floats: small or unsigned integers wrap around
     if a.shape != b.shape:
         raise ValueError(f"{case}: got shapes {a.shape} and {b.shape}, needs one shape")
     excess = abs(a - b) / (max(abs(a).max(), abs(b).max()) or 1) if equal else a - b

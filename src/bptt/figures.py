@@ -3,11 +3,15 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Circle, FancyArrowPatch
-from matplotlib.ticker import MaxNLocator
 
 from ._arguments import Array, array, instance, number
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Circle, FancyArrowPatch
+    from matplotlib.ticker import MaxNLocator
+except ModuleNotFoundError as error:
+    raise ImportError("needs matplotlib: pip install 'product-rule-in-rnns[figures]'") from error
 
 RADIUS, STEP = 0.27, 1.4  # of a node, and between two steps; rows are 1 apart
 
@@ -20,6 +24,10 @@ def unrolled_network(ax: Axes, T: int, *, path_from: int | None = None) -> None:
         T (int): Steps, at least 1. The width of a page holds 6.
         path_from (int, optional): A step k; W from here on is bold, the summand of lag T - k.
             Raises TypeError or ValueError for others.
+    Example:
+        >>> import matplotlib.pyplot as plt
+        >>> from bptt.figures import unrolled_network
+        >>> unrolled_network(plt.figure().gca(), 3, path_from=2)
     """
     instance("ax", ax, Axes)
     T = number("T", T, 1)
@@ -59,6 +67,10 @@ def gradients_by_lag(ax: Axes, norms: Array, *, label: str = "", color: Any = No
         norms (array (lags,)): Entry l is the norm of the summand of lag l; finite, from 0 up.
         label (str): Written beside the last point above zero, and beside the first zero.
         color (colour): The next of the axes' cycle if not given.
+    Example:
+        >>> import matplotlib.pyplot as plt
+        >>> from bptt.figures import gradients_by_lag
+        >>> gradients_by_lag(plt.figure().gca(), [1.0, 0.5, 0.25, 0.0], label="half")
     """
     instance("ax", ax, Axes)
     norms = array("norms", norms, "lags", "fd")

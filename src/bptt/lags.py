@@ -18,7 +18,7 @@ from .recurrence import (
     to_columns,
     to_direct,
     to_products,
-    weights,
+    weight_gradients,
 )
 
 
@@ -44,7 +44,10 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Param
     """
     dh = loss_derivative(unrolled, dh)
     lags = len(dh) if max_lag is None else 1 + number("max_lag", max_lag, 0, len(dh) - 1)
-    by_lag = [weights(unrolled, steps, dp, dq) for steps, dp, dq, _ in _by_lag(unrolled, dh, lags)]
+    by_lag = [
+        weight_gradients(unrolled, steps, dp, dq)
+        for steps, dp, dq, _ in _by_lag(unrolled, dh, lags)
+    ]
     return ParameterGradients(*map(np.stack, zip(*by_lag, strict=True)))
 
 
@@ -80,7 +83,7 @@ def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
         dq[: len(dq_lag)] += dq_lag
         s0 += to_s0.reshape(s0.shape)
     x = (dq[:, : len(params.U)] @ params.U).reshape(unrolled.x.shape)
-    W, U, b = weights(unrolled, slice(0, T), dp, dq)
+    W, U, b = weight_gradients(unrolled, slice(0, T), dp, dq)
     return Gradients(W, U, b, x, s0)
 
 

@@ -2,26 +2,39 @@
 
 import numpy as np
 
-from ._arguments import Array, array, same_precision
+from ._arguments import Array, array, in_range, same_precision
 
 
+@np.errstate(all="ignore")
 def softmax(z: Array) -> Array:
     r"""Probabilities :math:`y_i = e^{z_i} / \sum_j e^{z_j}` along the last axis.
 
     Takes finite logits z (..., m) and returns an array like it, each row summing to 1. No logit
     overflows: the largest is subtracted first. Raises TypeError or ValueError for other input.
+
+    Example:
+        >>> import bptt
+        >>> bptt.softmax([0.0, 0.0])
+        array([0.5, 0.5])
     """
     z = array("z", z, "... m")
     e: Array = np.exp(z - z.real.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
+@np.errstate(all="ignore")
 def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     r"""The mean of :math:`-\log \mathrm{softmax}(z)_\mathrm{target}`, in nats, and its gradient.
 
     Takes logits z (..., m) and the right class of each row, integers (...) from 0 to m - 1. Returns
-    the loss, a mean over all rows, which is ln m where all logits are equal; and its derivative by
-    z, (softmax(z) - one-hot target) / rows. Raises TypeError or ValueError for other input.
+    the loss, a mean over all rows, which is ln m where all logits are equal; and its derivative
+    with respect to z, (softmax(z) - one-hot target) / rows. Raises TypeError or ValueError for
+    other input, OutOfRange if the loss is.
+
+    Example:
+        >>> import bptt
+        >>> bptt.cross_entropy([[0.0, 0.0]], [1])[1]
+        array([[ 0.5, -0.5]])
     """
     z, target = array("z", z, "... m"), array("target", target, "...", "i")
     if target.shape != z.shape[:-1]:
@@ -30,23 +43,33 @@ def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     if target.min() < 0 or target.max() >= m:
         wrong = target[(target < 0) | (target >= m)][0]
         raise ValueError(f"target: got label {wrong}, needs labels from 0 to {m - 1}")
-    rows, right = target.size, np.arange(m) == target[..., None]
-    shifted = z - z.real.max(axis=-1, keepdims=True)
-    loss = (
-        np.log(np.exp(shifted).sum(axis=-1)) - shifted[right].reshape(target.shape)
-    ).sum() / rows
-    return loss, (softmax(z) - right) / rows
+    right, rows = (*np.indices(target.shape, sparse=True), target), target.size
+    y = z - z.real.max(axis=-1, keepdims=True)
+    of_right = y[right]
+    np.exp(y, out=y)
+    total = y.sum(axis=-1, keepdims=True)
+    loss = (np.log(total[..., 0]) - of_right).sum() / rows
+    y /= total
+    y[right] -= 1
+    y /= rows
+    return in_range("loss", loss), y
 
 
+@np.errstate(all="ignore")
 def mean_squared_error(y: Array, target: Array) -> tuple[Array, Array]:
-    r"""The mean of :math:`(y - \mathrm{target})^2` over all entries, and its gradient by y.
+    r"""The mean of :math:`(y - \mathrm{target})^2` over all entries, and its gradient.
 
-    Takes two arrays of one shape; returns the loss and an array like ``y``. Raises TypeError or
-    ValueError if they do not fit.
+    Takes two arrays of one shape; returns the loss and its derivative with respect to y. Raises
+    TypeError or ValueError if they do not fit, OutOfRange if the loss is.
+
+    Example:
+        >>> import bptt
+        >>> bptt.mean_squared_error([3.0], [1.0])[1]
+        array([4.])
     """
     y, target = array("y", y, "..."), array("target", target, "...")
     if target.shape != y.shape:
         raise ValueError(f"target: got shape {target.shape}, needs {y.shape}, as y")
     same_precision(y=y, target=target)
     error = y - target
-    return (error * error).mean(), error * (2 / error.size)
+    return in_range("loss", (error * error).mean()), error * (2 / error.size)

@@ -259,7 +259,7 @@ def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradient
             adjoint[1:] += given[steps].reshape(-1, B, k, 1, n).swapaxes(1, 2)
         columns = _sweep(unrolled, table, through, adjoint)
         dp, dq = to_products(unrolled, table, columns, adjoint[1:])
-        for total, part in zip((W, U, b), weights(unrolled, steps, dp, dq), strict=True):
+        for total, part in zip((W, U, b), weight_gradients(unrolled, steps, dp, dq), strict=True):
             total += part
         np.matmul(dq[:, : len(U)], params.U, out=x[steps].reshape(len(dq), -1))
         s0 = adjoint[0].swapaxes(0, 1).reshape(s0.shape).copy()  # or a view keeps all of adjoint
@@ -346,7 +346,7 @@ def to_products(unrolled: Unrolled, table: Partials, columns: Array, adjoint: Ar
     return dp, dq.reshape(steps * B, -1)
 
 
-def weights(unrolled: Unrolled, steps: slice, dp: Array, dq: Array) -> tuple[Array, ...]:
+def weight_gradients(unrolled: Unrolled, steps: slice, dp: Array, dq: Array) -> tuple[Array, ...]:
     """Gradients by W, U and b from the adjoints of p and q: one matrix product over all steps."""
     before, x, rows = unrolled.h[:-1][steps], unrolled.x[steps], len(unrolled.params.U)
     W = dp.T @ before.reshape(len(dp), before.shape[2])

@@ -17,11 +17,18 @@ import numpy as np
 from numpy.random import Generator
 
 from ._arguments import REAL, Array, array, instance, number
-from .training import Batch
+from .network import Batch
 
 
 class Task(ABC):
-    """Sequences to learn. Outputs are probabilities where targets are symbols, else values."""
+    """Sequences to learn. Outputs are probabilities where targets are symbols, else values.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> task, rng = bptt.LongLag(p=5), np.random.default_rng(0)
+        >>> task.sample(rng, B=2).x.shape, isinstance(task, bptt.Task)
+        ((5, 2, 6), True)
+    """
 
     d: int  #: inputs at each step
     m: int  #: outputs at each step
@@ -86,6 +93,12 @@ class TemporalXOR(Task):
     187) trained two hidden units with 600 passes through 3,000 bits and shows that the error dips
     at every third bit, ``by_phase``. He sets no threshold. Here a sequence is right if all those
     bits are more likely than not. Known from summaries of the paper that were read, not from it.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> bits = bptt.TemporalXOR(T=30).sample(np.random.default_rng(0), B=1).x[:, 0, 0]
+        >>> bool((bits[2::3] == (bits[:-2:3] != bits[1:-1:3])).all())
+        True
     """
 
     T: int = 3000  #: bits, at least 4
@@ -118,6 +131,12 @@ class LongLag(Task):
     The two sequences are y, a_1 ... a_(p-1), y and x, a_1 ... a_(p-1), x. Each next symbol is to be
     predicted, the last from the first, p steps before. Learned if all errors of all outputs are
     below 0.25 for 10,000 sequences in a row.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> batch = bptt.LongLag(p=4).sample(np.random.default_rng(0), B=3)
+        >>> bool((batch.x[0].argmax(axis=-1) == batch.target[-1]).all())
+        True
     """
 
     p: int = 100  #: the lag, at least 2
@@ -150,6 +169,13 @@ class AddingProblem(Task):
     at the end is 1/2 + (X1 + X2)/4. A first pair that is chosen keeps its -1 and gets the number 0.
     A sequence is right if its error is below 0.04; learned after 2,000 in a row with a mean error
     below 0.01 (which 2,000 squared errors below 0.0016 imply).
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> task = bptt.AddingProblem(T=20)
+        >>> batch = task.sample(np.random.default_rng(0), B=8)
+        >>> bool(task.right(batch.target, batch).all())
+        True
     """
 
     T: int = 100  #: the least length, at least 20
@@ -182,6 +208,12 @@ class TemporalOrder(Task):
     one place from k to 2k and one from 5k to 6k, k = T // 10. At the end, tell XX, XY, YX and YY
     apart. A sequence is right if all outputs are off by less than 0.3; learned after 2,000 in a row
     with a mean error below 0.1.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> batch = bptt.TemporalOrder(T=20).sample(np.random.default_rng(0), B=5)
+        >>> batch.x.shape[1:], batch.counts.sum(axis=0).tolist()
+        ((5, 8), [1, 1, 1, 1, 1])
     """
 
     T: int = 100  #: the least length, at least 20
@@ -234,6 +266,13 @@ class Reber(Task):
     become a perfect recogniser. A string is right if the symbols that may come next are always the
     most active outputs (H&S experiment 1, where the embedded grammar is learned if this holds for
     all of 256 training and 256 other strings). ``accepts`` makes a recogniser of the predictions.
+
+    Example:
+        >>> import bptt
+        >>> bptt.Reber().contains("BTXSE"), bptt.Reber().contains("BTXS")
+        (True, False)
+        >>> sorted(bptt.Reber().all_strings(5))
+        ['BPVVE', 'BTXSE']
     """
 
     embedded: bool = False
@@ -313,7 +352,15 @@ class Reber(Task):
 
 
 def side_by_side(sequences: Sequence[tuple[Array, Array, Array]]) -> Batch:
-    """Sequences (inputs, targets, counts) padded with zeros at the end, as one batch."""
+    """Sequences (inputs, targets, counts) padded with zeros at the end, as one batch.
+
+    Example:
+        >>> import numpy as np
+        >>> from bptt.tasks import side_by_side
+        >>> parts = [(np.ones((T, 1)), np.ones(T, int), np.ones(T, bool)) for T in (2, 3)]
+        >>> side_by_side(parts).counts.sum(axis=0)
+        array([2, 3])
+    """
     longest = max(len(counts) for *_, counts in sequences)
 
     def together(parts: Sequence[Array]) -> Array:

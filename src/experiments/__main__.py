@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 
 from .runner import Experiment, run, stored
 
-NO_EXPERIMENTS = ("__main__", "on_dask", "runner")
+NO_EXPERIMENTS = ("__main__", "digest", "on_dask", "runner")
 
 
 def known() -> dict[str, Experiment]:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from bptt.cells import LSTM
+from bptt.network import Network, init_network, predict
+from bptt.optimisers import adam
 from bptt.readout import cross_entropy, softmax
 from bptt.tasks import TemporalOrder
-from bptt.training import Network, adam, fit, init_network, predict
+from bptt.training import fit
 
 from .runner import Experiment, Row
 

@@ -1,6 +1,7 @@
 """``python -m experiments.on_dask [ADDRESS]``: the same on a Dask cluster; needs ``distributed``.
 
-Without an address, on a cluster of this machine's cores. The workers need this package installed.
+Without an address, on a cluster of this machine's cores. The workers need the same checkout,
+installed there by ``pip install -e .[book]``.
 """
 
 import sys

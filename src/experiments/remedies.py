@@ -8,8 +8,10 @@ from numpy.random import Generator
 
 from bptt._arguments import Array
 from bptt.cells import ELMAN, Cell, Partials
+from bptt.network import Batch, Network, init_network, predict
+from bptt.optimisers import sgd
 from bptt.readout import cross_entropy
-from bptt.training import Batch, Network, fit, init_network, predict, sgd
+from bptt.training import fit
 
 from .runner import Experiment
 

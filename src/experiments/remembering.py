@@ -11,10 +11,12 @@ from numpy.random import Generator
 
 from bptt.cells import ELMAN, LSTM, Cell
 from bptt.lags import summands
+from bptt.network import Batch, Network, init_network, predict
+from bptt.optimisers import adam
 from bptt.readout import cross_entropy, mean_squared_error, softmax
 from bptt.recurrence import Params, unroll
 from bptt.tasks import AddingProblem, LongLag, Reber, Task, TemporalOrder
-from bptt.training import Batch, Fit, Network, adam, fit, init_network, predict
+from bptt.training import Fit, fit
 
 from .runner import Experiment
 

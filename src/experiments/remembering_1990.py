@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from bptt.cells import ELMAN
+from bptt.network import Batch, init_network, predict
+from bptt.optimisers import adam, sgd
 from bptt.readout import cross_entropy, softmax
 from bptt.tasks import TemporalXOR
-from bptt.training import Batch, adam, fit, init_network, predict, sgd
+from bptt.training import fit
 
 from .remembering import measured
 from .runner import Experiment

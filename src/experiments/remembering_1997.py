@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from bptt.cells import ELMAN, LSTM
+from bptt.network import Network, init_network, predict
+from bptt.optimisers import adam, sgd
 from bptt.readout import cross_entropy, softmax
 from bptt.tasks import Reber
-from bptt.training import Network, adam, fit, init_network, predict, sgd
+from bptt.training import fit
 
 from .remembering import measured
 from .remembering_1990 import half_squares, logistic

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from bptt.cells import LSTM
+from bptt.network import init_network, predict
+from bptt.optimisers import adam
 from bptt.readout import mean_squared_error
 from bptt.tasks import AddingProblem
-from bptt.training import adam, fit, init_network, predict
+from bptt.training import fit
 
 from .remembering import OPEN, SHUT, gates, learned, measured, norms_by_lag
 from .runner import Experiment

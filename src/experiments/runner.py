@@ -1,22 +1,17 @@
 """Run experiments, store a row for each, and read them back only while they are true of the code.
 
-A row is stale when the code that made it has changed: the package's derivatives, tasks and
-training, or the experiment's own module. Comments, docstrings and the list of settings and seeds
-do not count, so that rows can be added without making the others anew.
+A row is stale when the code that made it has changed: the experiment's own module, or one that it
+imports of this package or of ``bptt``. Comments, docstrings and the list of settings and seeds do
+not count, so that rows can be added without making the others anew.
 """
 
-import ast
-import functools
-import hashlib
 import inspect
 import json
 import os
 import platform
 import time
-import tokenize
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
-from io import StringIO
 from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +20,9 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from tqdm import tqdm
 
-import bptt
+from .digest import digest
 
 RESULTS = Path(__file__).parent / "results"
-# What a training computes with; figures, gradient checks and checked equations come after it.
-MODULES = ("_arguments", "cells", "readout", "recurrence", "tasks", "training")
 
 Setting = dict[str, Any]
 
@@ -60,9 +53,7 @@ class Experiment(NamedTuple):
     @property
     def code(self) -> str:
         """A hash of what rows of this experiment depend on, as this process has met it first."""
-        folder = Path(bptt.__file__).parent
-        modules = [folder / f"{name}.py" for name in MODULES]
-        return _digest((*modules, Path(inspect.getfile(self.train))), tuple(self.data))
+        return digest(Path(inspect.getfile(self.train)), tuple(self.data))
 
     @property
     def file(self) -> Path:
@@ -229,34 +220,3 @@ def _write(experiment: Experiment, rows: dict[str, Row]) -> None:
     partial.parent.mkdir(exist_ok=True)
     partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     os.replace(partial, experiment.file)
-
-
-@functools.cache  # for a process computes with the code that it has loaded, not with a later edit
-def _digest(modules: tuple[Path, ...], data: tuple[Path, ...]) -> str:
-    total = hashlib.sha256()
-    for path in modules:
-        total.update(_without_words(path.read_text(encoding="utf-8")).encode())
-    for path in data:
-        total.update(path.read_bytes())
-    return total.hexdigest()[:16]
-
-
-def _without_words(source: str) -> str:
-    """The lines of code, without comments, docstrings and statements ``name = Experiment(...)``.
-
-    The text and not the syntax tree, which each version of Python prints in its own way.
-    """
-    lines, docstrings = source.splitlines(), set()
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Assign(value=ast.Call(func=ast.Name("Experiment")), end_lineno=int(end)):
-                lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
-            case ast.Module() | ast.ClassDef() | ast.FunctionDef():
-                if ast.get_docstring(node) is not None:
-                    docstrings.add((node.body[0].lineno, node.body[0].col_offset))
-    # Backwards, so that what is taken out moves nothing that is still to be taken out.
-    for token in reversed(list(tokenize.generate_tokens(StringIO(source).readline))):
-        if token.type == tokenize.COMMENT or token.start in docstrings:
-            (first, start), (last, end) = token.start, token.end
-            lines[first - 1 : last] = [lines[first - 1][:start] + lines[last - 1][end:]]
-    return "\n".join(line.rstrip() for line in lines if line.strip())

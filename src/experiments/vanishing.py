@@ -11,14 +11,16 @@ from numpy.random import Generator
 
 from bptt.cells import ELMAN, GRU, LSTM
 from bptt.lags import summands
+from bptt.network import Batch, Network, init_network, predict
+from bptt.optimisers import adam
 from bptt.readout import cross_entropy
 from bptt.recurrence import Params, unroll
-from bptt.training import Batch, Network, adam, fit, init_network, predict
+from bptt.training import fit
 
 from .runner import Experiment
 
 T, UNITS, NOISE = 16, 16, 0.1
-CELLS = {repr(cell): cell for cell in (ELMAN, LSTM, GRU)}
+CELLS = {"ELMAN": ELMAN, "LSTM": LSTM, "GRU": GRU}
 
 
 def latch(rng: Generator, B: int = 32) -> Batch:

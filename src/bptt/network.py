@@ -1,0 +1,242 @@
+r"""A network: a recurrence with an output layer, its loss, and the gradients through time."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+
+from ._arguments import Array, array, in_range, instance, number, same_precision
+from .cells import Cell
+from .lags import truncated
+from .recurrence import Params, Unrolled, backward, init, unroll
+
+Loss = Callable[[Array, Array], tuple[Any, Array]]
+NONE = np.empty((0, 0))  # what is not there
+
+
+class Network(NamedTuple):
+    """W, U and b of a recurrence, and V (m, n) and c (m,) of its output layer :math:`z = V h + c`.
+
+    W, U and b are those of :class:`Params`. Gradients have the same form.
+
+    Example:
+        >>> from bptt import Network
+        >>> Network._fields
+        ('W', 'U', 'b', 'V', 'c')
+    """
+
+    W: Array
+    U: Array
+    b: Array
+    V: Array
+    c: Array
+
+
+class Batch(NamedTuple):
+    """B sequences of T steps: inputs x (T, B, d), targets, and the steps at which the loss looks.
+
+    ``target`` is (T, B), integers, or (T, B, m), numbers; ``counts`` (T, B) is False where there is
+    no target, as in the padding of a short sequence. The loss is a mean over all steps that count.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> x, counts = np.zeros((3, 2, 1)), np.ones((3, 2), bool)
+        >>> bptt.Batch(x, target=np.zeros((3, 2), int), counts=counts).x.shape
+        (3, 2, 1)
+    """
+
+    x: Array
+    target: Array
+    counts: Array
+
+
+class Descent(NamedTuple):
+    """What one batch says: the loss, its gradients with respect to the parameters (a Network, or
+    the NamedTuple that they are), the last state (B, k n), and the gradients with respect to the
+    inputs x (T, B, d) and the initial state s0 (B, k n). Empty where a function gives none.
+
+    Example:
+        >>> import bptt
+        >>> bptt.Descent(0.5, gradients=()).state.size
+        0
+    """
+
+    loss: Any
+    gradients: Any
+    state: Array = NONE
+    x: Array = NONE
+    s0: Array = NONE
+
+
+def init_network(
+    cell: Cell, d: int, n: int, m: int, *, rng: Generator, dtype: Any = np.float64
+) -> Network:
+    r"""A random network, uniform on :math:`[-1/\sqrt n, 1/\sqrt n]` like PyTorch's layers.
+
+    Takes what :func:`init` takes, and the number of outputs m, at least 1.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> network = bptt.init_network(bptt.LSTM, 2, 5, 3, rng=np.random.default_rng(0))
+        >>> network.W.shape, network.V.shape
+        ((20, 5), (3, 5))
+    """
+    m = number("m", m, 1)
+    params, bound = init(cell, d, n, rng=rng, dtype=dtype), n**-0.5
+    return Network(*params, *(rng.uniform(-bound, bound, s).astype(dtype) for s in ((m, n), (m,))))
+
+
+@np.errstate(all="ignore")
+def predict(cell: Cell, network: Network, x: Array, s0: Array | None = None) -> Array:
+    r"""The outputs :math:`z_t = V h_t + c`, (T, B, m), of x (T, B, d) from the initial state s0.
+
+    Raises TypeError or ValueError as :func:`unroll`; OutOfRange, a FloatingPointError, if z is not
+    finite.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> network = bptt.init_network(bptt.GRU, 2, 4, 3, rng=np.random.default_rng(0))
+        >>> bptt.predict(bptt.GRU, network, np.zeros((6, 1, 2))).shape
+        (6, 1, 3)
+    """
+    run, V, c = _run(cell, network, x, s0)
+    return in_range("z", run.h[1:] @ V.T + c)
+
+
+def loss_and_gradients(
+    cell: Cell,
+    network: Network,
+    batch: Batch,
+    loss: Loss,
+    s0: Array | None = None,
+    *,
+    window: int | None = None,
+) -> Descent:
+    r"""The loss of a batch and its gradients with respect to W, U, b, V, c, x and s0, through time.
+
+    Args:
+        cell (Cell): ELMAN, LSTM, GRU or one of your own.
+        network (Network): Its parameters.
+        batch (Batch): Sequences in the precision of the network.
+        loss (function): :func:`cross_entropy`, :func:`mean_squared_error` or another function of
+            the outputs (rows, m) and the targets (rows, …) of all steps that count, which returns
+            the loss and its derivative with respect to the outputs.
+        s0 (array (B, k n), optional): The initial state; zeros if not given.
+        window (int, optional): Steps that each loss reaches back, as in :func:`truncated`; all if
+            not given.
+    Raises:
+        TypeError, ValueError: If an argument does not fit.
+        OutOfRange: If the outputs or their gradients are too large for the precision: a
+            FloatingPointError. What the loss itself raises comes through.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> network = bptt.init_network(bptt.GRU, 1, 4, 2, rng=np.random.default_rng(0))
+        >>> batch = bptt.Batch(np.ones((5, 3, 1)), np.ones((5, 3), int), np.ones((5, 3), bool))
+        >>> descent = bptt.loss_and_gradients(bptt.GRU, network, batch, bptt.cross_entropy)
+        >>> descent.gradients.V.shape, descent.x.shape
+        ((2, 4), (5, 3, 1))
+    """
+    target, counts = _targets(batch)
+    instance("loss", loss, Callable)
+    with np.errstate(all="ignore"):
+        run, V, c = _run(cell, network, batch.x, s0)
+        h = run.h[1:]
+        if (got := counts.shape) != h.shape[:2]:
+            raise ValueError(f"counts: got shape {got}, needs {h.shape[:2]}, as x without d")
+        rows = h[counts]
+        z = in_range("z", rows @ V.T + c)
+    value, dz = _value_and_derivative(loss(z, target[counts]), z)
+    with np.errstate(all="ignore"):
+        dh = np.zeros(h.shape, dz.dtype)
+        dh[counts] = in_range("dh", dz @ V)
+        by = backward(run, dh) if window is None else truncated(run, dh, window)
+        gradients = Network(*by[:3], dz.T @ rows, dz.sum(axis=0))
+    return Descent(value, gradients, run.s[-1].copy(), by.x, by.s0)
+
+
+def last(run: Unrolled, lengths: Array) -> Array:
+    """The state (B, k n) of each sequence after its own number of steps, ``lengths`` (B,).
+
+    In a batch of sequences of different lengths, ``run.s[-1]`` is the state after the padding of
+    the short ones. Raises TypeError or ValueError unless lengths are integers from 0 to T.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> params = bptt.init(bptt.LSTM, 1, 3, rng=np.random.default_rng(0))
+        >>> run = bptt.unroll(bptt.LSTM, params, np.ones((5, 2, 1)))
+        >>> bool((bptt.last(run, [5, 2]) == [run.s[5, 0], run.s[2, 1]]).all())
+        True
+    """
+    instance("run", run, Unrolled)
+    T, B, _ = run.x.shape
+    lengths = array("lengths", lengths, "B", "i", B=B)
+    if ((lengths < 0) | (lengths > T)).any():
+        raise ValueError(f"lengths: got {lengths.tolist()}, needs integers from 0 to {T}")
+    return run.s[lengths, np.arange(B)]
+
+
+class Through(NamedTuple):
+    """What :func:`fit` descends: loss_and_gradients of this cell, loss and window."""
+
+    cell: Cell
+    loss: Loss
+    window: int | None
+    carry: bool
+
+    def __call__(self, network: Network, batch: Batch, state: Array | None) -> Descent:
+        instance("sample", batch, Batch)
+        (x, target, counts), dtype = map(np.asarray, batch), network.W.dtype
+        if target.dtype.kind == "f":
+            target = target.astype(dtype, copy=False)
+        batch = Batch(x.astype(dtype, copy=False), target, counts)
+        found = loss_and_gradients(self.cell, network, batch, self.loss, state, window=self.window)
+        if self.carry and not counts[-1].all():
+            raise ValueError(
+                f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
+                "where the state is carried, or descend with last(run, lengths)"
+            )
+        return found
+
+
+def scalar(name: str, value: Any, kinds: str, needs: str = "one number") -> None:
+    """Raise unless ``value`` has no axes and a dtype of these kinds."""
+    got = np.asarray(value)
+    if got.shape or got.dtype.kind not in kinds:
+        raise TypeError(f"{name}: got dtype {got.dtype} and shape {got.shape}, needs {needs}")
+
+
+def _run(cell: Cell, network: Network, x: Array, s0: Array | None) -> tuple[Unrolled, Array, Array]:
+    """The forward run, and V and c, checked as it checks the other parameters."""
+    instance("network", network, Network)
+    run = unroll(cell, Params(*network[:3]), x, s0)
+    V = array("V", network.V, "m n", n=run.h.shape[2])
+    c = array("c", network.c, "m", m=len(V))
+    same_precision(W=run.s, V=V, c=c)
+    return run, V, c
+
+
+def _targets(batch: Batch) -> tuple[Array, Array]:
+    """The target and the counts of a batch, checked against each other."""
+    instance("batch", batch, Batch)
+    target, counts = np.asarray(batch.target), np.asarray(batch.counts)
+    if counts.dtype != bool:
+        raise TypeError(f"counts: got dtype {counts.dtype}, needs bool")
+    if not counts.any():
+        raise ValueError("counts: got no step that is True, needs one")
+    if target.shape[:2] != counts.shape:
+        raise ValueError(f"target: got shape {target.shape}, needs {counts.shape}, and m if real")
+    return target, counts
+
+
+def _value_and_derivative(found: Any, z: Array) -> tuple[Any, Array]:
+    """What a loss has returned, checked against the outputs z."""
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise TypeError(f"loss: got {type(found).__name__}, needs a value and its derivative")
+    value, dz = found[0], np.asarray(found[1])
+    scalar("loss", value, "iufc")
+    if (dz.shape, dz.dtype) != (z.shape, z.dtype):
+        got, needs = (f"{a.dtype} of shape {a.shape}" for a in (dz, z))
+        raise ValueError(f"loss: got a derivative in {got}, needs {needs}")
+    return value, dz

@@ -1,0 +1,281 @@
+r"""Optimisers: rules of descent for any NamedTuple of float arrays, and clipping.
+
+Its fields may be NamedTuples or tuples of such arrays in turn, as in a stack of layers.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ._arguments import CODES, DTYPES, REAL, Array, number
+
+Tree = TypeVar("Tree", bound=tuple[Any, ...])
+
+
+def clip_by_norm(gradients: Tree, limit: float) -> Tree:
+    r"""The gradients, made shorter if the norm of all their entries together exceeds ``limit``.
+
+    Takes a NamedTuple of arrays, finite, and a number from 0; returns one like it. A field that is
+    None stays so. Raises TypeError or ValueError for others. Source: Pascanu, Mikolov and Bengio
+    (2013).
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> gradients = bptt.Params(np.array([[3.0]]), np.array([[0.0]]), np.array([4.0]))
+        >>> bptt.clip_by_norm(gradients, 2.5).b
+        array([2.])
+    """
+    limit = _real("limit", limit, 0)
+    return shortened(gradients, _finite_norm(gradients, "fdc"), limit)
+
+
+@np.errstate(all="ignore")
+def clip_by_value(gradients: Tree, limit: float) -> Tree:
+    """The gradients, each entry cut to the interval from -limit to limit.
+
+    So their direction changes, but still descends. As :func:`clip_by_norm` in all else, but for
+    real numbers only.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> gradients = bptt.Params(np.array([[3.0]]), np.array([[0.5]]), np.array([-4.0]))
+        >>> [g.item() for g in bptt.clip_by_value(gradients, 1)]
+        [1.0, 0.5, -1.0]
+    """
+    limit = _real("limit", limit, 0)
+    _finite_norm(gradients, "fd")
+    return each(lambda g: np.clip(g, -limit, limit), gradients)
+
+
+class Moments(NamedTuple):
+    """How many updates an optimiser has made, and its running sums, each like the parameters.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> bptt.sgd(0.1).start(bptt.Params(*np.ones((3, 1)))).sums[0].b
+        array([0.])
+    """
+
+    updates: int
+    sums: tuple[Any, ...]
+
+
+Update = tuple[Any, Moments]
+
+
+class Optimiser(NamedTuple):
+    """A rule of descent, without a state of its own.
+
+    ``step(parameters, gradients, moments)`` returns the parameters and the moments after one
+    update; ``sums`` is how many running sums it keeps. Checkpoints tell optimisers apart by
+    ``name``.
+
+    Example:
+        >>> import numpy as np, bptt
+        >>> rule, params = bptt.sgd(0.25), bptt.Params(*np.ones((3, 1)))
+        >>> rule.step(params, params, rule.start(params))[0].b
+        array([0.75])
+    """
+
+    name: str
+    sums: int
+    step: Callable[[Any, Any, Moments], Update]
+
+    def start(self, parameters: Any) -> Moments:
+        """The moments before the first update: zeros."""
+        return Moments(0, (each(np.zeros_like, parameters),) * self.sums)
+
+
+def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Optimiser:
+    r"""Gradient descent, :math:`v \leftarrow \mu v + g,\ \theta \leftarrow \theta - \eta v`.
+
+    Args:
+        rate (float): :math:`\eta`, from 0.
+        momentum (float): :math:`\mu`, from 0 to 1. Source: Polyak (1964).
+        until (int, optional): The update by which the rate has fallen to 0, in a straight line.
+            Raises TypeError or ValueError for others.
+
+    Example:
+        >>> import bptt
+        >>> bptt.sgd(0.1, momentum=0.9).name
+        'sgd(0.1, 0.9, until=None)'
+    """
+    momentum = _real("momentum", momentum, 0, 1)
+    return _optimiser("sgd", 1, (momentum,), partial(_sgd, momentum), rate, until)
+
+
+def adagrad(rate: float = 1e-2, epsilon: float = 1e-8, *, until: int | None = None) -> Optimiser:
+    r"""Adagrad: steps of ``rate`` times g, over the root of the sum of all its squares so far.
+
+    Args:
+        rate, until: As for :func:`sgd`.
+        epsilon (float): Added to the root, which may be 0; above 0 in the precision of the
+            parameters. Source: Duchi, Hazan and Singer (2011), with a diagonal matrix.
+
+    Example:
+        >>> import bptt
+        >>> bptt.adagrad(0.1).name
+        'adagrad(0.1, 1e-08, until=None)'
+    """
+    return _adaptive("adagrad", rate, {}, epsilon, until)
+
+
+def rmsprop(
+    rate: float = 1e-3, decay: float = 0.9, epsilon: float = 1e-8, *, until: int | None = None
+) -> Optimiser:
+    r"""RMSProp: steps of ``rate`` times g, over the root of the running mean of its square.
+
+    Args:
+        rate, epsilon, until: As for :func:`adagrad`.
+        decay (float): Of the mean, from 0 to 0.999999. Source: Tieleman and Hinton (2012), lecture
+            6e; in Graves (2013), equations 38 to 45, a variance takes the place of the mean square.
+
+    Example:
+        >>> import bptt
+        >>> bptt.rmsprop(0.01).name
+        'rmsprop(0.01, 0.9, 1e-08, until=None)'
+    """
+    return _adaptive("rmsprop", rate, {"decay": decay}, epsilon, until)
+
+
+def adam(
+    rate: float = 1e-3,
+    decay: float = 0.9,
+    decay_of_squares: float = 0.999,
+    epsilon: float = 1e-8,
+    *,
+    until: int | None = None,
+) -> Optimiser:
+    r"""Adam: steps of about ``rate``, from unbiased running means of g and of its square.
+
+    Args:
+        rate, epsilon, until: As for :func:`adagrad`.
+        decay, decay_of_squares (float): :math:`\beta_1` and :math:`\beta_2`, from 0 to 0.999999.
+            Source: Kingma and Ba (2015).
+
+    Example:
+        >>> import bptt
+        >>> bptt.adam(0.01).name
+        'adam(0.01, 0.9, 0.999, 1e-08, until=None)'
+    """
+    decays = {"decay": decay, "decay_of_squares": decay_of_squares}
+    return _adaptive("adam", rate, decays, epsilon, until)
+
+
+def _adaptive(
+    name: str, rate: float, decays: dict[str, float], epsilon: float, until: int | None
+) -> Optimiser:
+    within = [_real(which, decay, 0, 0.999999) for which, decay in decays.items()]
+    epsilon = _real("epsilon", epsilon, float(np.finfo(float).tiny))
+    rule, sums = partial(_over_root, within, epsilon), max(1, len(within))
+    return _optimiser(name, sums, (*within, epsilon), rule, rate, until)
+
+
+def _optimiser(
+    name: str, sums: int, numbers: tuple[float, ...], rule: Any, rate: float, until: int | None
+) -> Optimiser:
+    """With a step that can be pickled, which a function within a function cannot."""
+    rate = _real("rate", rate, 0)
+    until = None if until is None else number("until", until, 1)
+    words = ", ".join(map(str, (rate, *numbers)))
+    step = partial(rule, partial(_faded, rate, until))
+    return Optimiser(f"{name}({words}, until={until})", sums, step)
+
+
+def _faded(rate: float, until: int | None, updates: int) -> float:
+    """The rate after so many updates."""
+    return rate if until is None else rate * max(0.0, 1 - updates / until)
+
+
+def _sgd(momentum: float, rate: Any, parameters: Any, gradients: Any, moments: Moments) -> Update:
+    now = rate(moments.updates)
+    velocity = each(lambda v, g: momentum * v + g, moments.sums[0], gradients)
+    parameters = each(lambda a, v: a - now * v, parameters, velocity)
+    return parameters, Moments(moments.updates + 1, (velocity,))
+
+
+def _over_root(
+    decays: Any, epsilon: float, rate: Any, parameters: Any, gradients: Any, moments: Moments
+) -> Update:
+    """Adam, with two decays; RMSProp, with that of the squares; Adagrad, with none."""
+    (*means, squares), by, t = moments.sums, gradients, moments.updates + 1
+    new, now, unbias = each(np.square, gradients), rate(moments.updates), 1.0
+    squares = _mean(decays[-1], squares, new) if decays else each(np.add, squares, new)
+    if means:
+        by, (b1, b2) = _mean(decays[0], means[0], gradients), decays
+        now, unbias, means = now / (1 - b1**t), (1 - b2**t) ** -0.5, [by]
+
+    def moved(a: Array, m: Array, v: Array) -> Array:
+        if epsilon < (least := np.finfo(a.dtype).tiny):
+            raise ValueError(f"epsilon: got {epsilon}, needs {least} or more in {a.dtype}")
+        return a - now * m / (np.sqrt(v) * unbias + epsilon)
+
+    return each(moved, parameters, by, squares), Moments(t, (*means, squares))
+
+
+def _mean(decay: float, mean: Any, new: Any) -> Any:
+    return each(lambda m, g: decay * m + (1 - decay) * g, mean, new)
+
+
+def _real(name: str, value: Any, least: float, most: float = np.inf) -> float:
+    return float(number(name, value, least, most, REAL))
+
+
+def each(function: Callable[..., Any], first: Any, *others: Any) -> Any:
+    """A NamedTuple like the first, of function(array, …); what is None stays so."""
+    if isinstance(first, tuple):
+        parts = [each(function, *arrays) for arrays in zip(first, *others, strict=True)]
+        return getattr(type(first), "_make", tuple)(parts)
+    return None if first is None else function(first, *others)
+
+
+def named(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a NamedTuple."""
+    if not hasattr(value, "_fields"):
+        raise TypeError(f"{name}: got {type(value).__name__}, needs a NamedTuple of arrays")
+
+
+def leaves(tree: Any, name: str = "") -> dict[str, Any]:
+    """The arrays of a NamedTuple by name, such as W or, within another, layers 0 W."""
+    if not isinstance(tree, tuple):
+        return {name.strip(): tree}
+    fields = zip(getattr(tree, "_fields", range(len(tree))), tree, strict=True)
+    return {k: a for field, part in fields for k, a in leaves(part, f"{name} {field}").items()}
+
+
+@np.errstate(all="ignore")
+def norm(gradients: Any) -> float:
+    """The root of the sum of all squares, also where a square is out of the range of the dtype."""
+    arrays = [np.ravel(g) for g in leaves(gradients).values() if g is not None]
+    total = float(sum(np.vdot(g, g).real for g in arrays))
+    if 1e-30 < total < 1e30:
+        return total**0.5
+    largest = float(np.max([abs(g).max() for g in arrays], initial=0))
+    if largest == 0 or not np.isfinite(largest):
+        return largest
+    parts = [abs(g) / np.float64(largest) for g in arrays]
+    return largest * float(sum(np.vdot(g, g) for g in parts)) ** 0.5
+
+
+@np.errstate(all="ignore")
+def shortened(gradients: Tree, size: float, limit: float) -> Tree:
+    """Gradients of norm ``size``, made as short as the limit if they are longer."""
+    if size <= limit:
+        return gradients
+    factor, wide = limit / size, np.float64(size)
+    if factor >= np.finfo(np.float32).tiny:  # a float, which leaves float32 as it is
+        return each(lambda g: g * factor, gradients)
+    return each(lambda g: (g / wide * limit).astype(g.dtype), gradients)
+
+
+def _finite_norm(gradients: Any, dtypes: str) -> float:
+    named("gradients", gradients)
+    for name, g in leaves(gradients).items():
+        if g is not None and CODES.get((dtype := np.asarray(g).dtype).char, "none") not in dtypes:
+            needs = " or ".join(DTYPES[code] for code in dtypes)
+            raise TypeError(f"gradients: got dtype {dtype} for {name}, needs {needs}")
+    if not np.isfinite(size := norm(gradients)):
+        raise ValueError(f"gradients: got a norm of {size}, needs finite numbers")
+    return size

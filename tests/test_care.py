@@ -1,0 +1,311 @@
+"""What a run owns, what a cell is known by, and numbers at the edge of their range."""
+
+import importlib
+import pickle
+import sys
+
+import numpy as np
+import oracle
+import pytest
+from oracle import agree, problem
+
+import bptt
+
+cells = pytest.mark.parametrize("name", list(oracle.CELLS))
+WAYS = {
+    "backward": bptt.backward,
+    "rtrl": bptt.rtrl,
+    "summands": bptt.summands,
+    "truncated": lambda run, dh: bptt.truncated(run, dh, 3),
+}
+ways = pytest.mark.parametrize("way", list(WAYS))
+
+# What a run owns
+
+
+@cells
+@ways
+@pytest.mark.parametrize("which", ["W", "U", "b", "x", "s0"])
+def test_what_is_changed_after_the_run_does_not_reach_its_gradients(name, way, which):
+    p = problem(name, T=5, B=2, d=3, n=4)
+    given = {**p.params._asdict(), "x": p.x, "s0": p.s0}
+    given = {key: value.copy() for key, value in given.items()}
+    params = bptt.Params(*(given[key] for key in "WUb"))
+    run = bptt.unroll(p.cell, params, given["x"], given["s0"])
+    given[which] -= 0.5
+    agree(WAYS[way](run, p.dh), WAYS[way](p.run(), p.dh), 0)
+
+
+def test_a_run_cannot_be_written_to():
+    run = problem("LSTM", T=3, B=2, d=2, n=2).run()
+    for a in (*run.params, run.x, run.s, run.h, run.kept):
+        with pytest.raises(ValueError, match="read-only"):
+            a += 1
+
+
+class Caching(bptt.Cell):
+    """The linear network h_t = W h_{t-1} + U x_t + b, which makes its table once and keeps it."""
+
+    parts, direct, scale, kept = 1, 0, (1.0,), 0
+
+    def __init__(self):
+        self.table = None
+
+    def step(self, before, p, q, s, kept):
+        np.add(p, q, out=s)
+
+    def partials(self, before, s, kept):
+        if self.table is None:
+            self.table = bptt.Partials.of([[np.ones_like(s[0])]])
+        return self.table
+
+
+@ways
+def test_a_table_that_a_cell_keeps_is_never_written_to(way):
+    _, params, x, s0, dh = problem("ELMAN", T=1, B=2, d=3, n=4)
+    x, dh = np.repeat(x, 5, axis=0), np.repeat(dh, 5, axis=0)
+    if way == "rtrl":  # asks for one step at a time
+        cell = Caching()
+        run = bptt.unroll(cell, params, x[:1], s0)
+        x, dh = x[:1], dh[:1]
+    run = bptt.unroll(Caching(), params, x, s0)
+    first, second = WAYS[way](run, dh), WAYS[way](run, dh)
+    agree(second, first, 0)
+    assert (run.cell.table.p == 1).all()
+
+
+# What a cell is known by
+
+
+class Leaky(bptt.Cell):
+    parts, direct, scale, kept = 1, 1, (1.0,), 1
+
+    def __init__(self, leak, at="h"):
+        self.leak, self.at, self.asked = leak, at, []
+
+    def step(self, before, p, q, s, kept):
+        np.tanh(p + q, out=kept)
+        s[...] = (1 - self.leak) * before + self.leak * kept
+
+    def partials(self, before, s, kept):
+        return bptt.Partials.of([[self.leak * (1 - kept[0] ** 2), 1 - self.leak]])
+
+
+class Renaming(Leaky):
+    def __init__(self, leak):
+        self.a = leak
+
+
+LONG = np.linspace(0, 1, 9)
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (bptt.ELMAN, "ELMAN"),
+        (bptt.TORCH_GRU, "TORCH_GRU"),
+        (Leaky(0.2), "LEAKY(leak=0.2, at='h')"),
+        (Leaky(np.float64(0.2), "s"), "LEAKY(leak=0.2, at='s')"),
+        (Leaky(np.array([0.5, 1.0])), "LEAKY(leak=[0.5, 1.0], at='h')"),
+        (Leaky(LONG[:8]), f"LEAKY(leak={LONG[:8].tolist()}, at='h')"),
+        (Renaming(0.2), "RENAMING(a=0.2)"),
+        (Caching(), "CACHING"),
+    ],
+)
+def test_a_cell_says_its_name_and_parameters(cell, words):
+    assert repr(cell) == words
+    assert pickle.loads(pickle.dumps(cell)) == cell
+    assert hash(pickle.loads(pickle.dumps(cell))) == hash(cell)
+
+
+def test_a_long_parameter_is_told_by_its_hash():
+    assert repr(Leaky(LONG)).startswith("LEAKY(leak=float64(9,)#")
+    assert len(repr(Leaky(LONG))) == len("LEAKY(leak=float64(9,)#0123456789abcdef, at='h')")
+
+
+def test_cells_are_equal_by_class_and_parameters():
+    moved = LONG.copy()
+    moved[4] = np.nextafter(moved[4], 1)
+    different = [
+        bptt.ELMAN, bptt.GRU, bptt.TORCH_GRU, Leaky(0.2), Leaky(0.9), Leaky(0.2, "s"), Leaky(LONG),
+        Leaky(moved), Leaky(LONG.astype(np.float32)), Renaming(0.2), Renaming(0.9),
+    ]  # fmt: skip
+    for k, a in enumerate(different):
+        for j, b in enumerate(different):
+            assert (a == b) == (j == k)
+    used = Leaky(0.2)
+    used.asked.append(7)
+    assert used == Leaky(0.2)  # what is no parameter does not count
+    assert len({Leaky(0.2), Leaky(0.2), Leaky(0.9)}) == 2
+    assert Leaky(0.2) != "LEAKY(leak=0.2, at='h')"
+
+
+# The edge of the range
+
+
+class Doubling(Caching):
+    """Explodes: every state is more than twice the one before."""
+
+    def step(self, before, p, q, s, kept):
+        s[...] = 3 * before + np.abs(p + q)
+
+
+@pytest.mark.parametrize("state", ["warn", "raise", "ignore"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_state_out_of_range_is_told_with_its_step(state, dtype):
+    _, params, x, s0, _ = problem("ELMAN", T=1000, B=2, d=3, n=4).astype(dtype)
+    with np.errstate(all=state), pytest.raises(bptt.OutOfRange) as raised:
+        bptt.unroll(Doubling(), params, x, s0)
+    said = str(raised.value).rsplit(" ", 1)
+    name = np.dtype(dtype).name
+    assert said[0] == f"s: DOUBLING comes to numbers too large for {name} at step"
+    with np.errstate(all="ignore"):
+        finite = bptt.unroll(Doubling(), params, x[: int(said[1]) - 1], s0)
+    assert isinstance(raised.value, FloatingPointError)
+    assert abs(finite.s[-1]).max() > np.finfo(dtype).max / 30
+
+
+def test_states_whose_sum_alone_is_out_of_range_are_fine():
+    params = bptt.Params(np.zeros((4, 4)), np.ones((4, 1)), np.zeros(4))
+    run = bptt.unroll(Caching(), params, np.full((3, 2, 1), 1e308))
+    assert (run.h[1:] == 1e308).all()
+
+
+@cells
+@ways
+def test_underflow_is_no_error(name, way):
+    p = problem(name, T=400, B=1, d=1, n=2, gain=0.001).astype(np.float32)
+    dh = 0 * p.dh
+    dh[-1] = 1e-30
+    window = {"truncated": lambda run, dh: bptt.truncated(run, dh, 400)}
+    way = window.get(way, WAYS[way])
+    expected = way(p.run(), dh)
+    with np.errstate(all="raise"):
+        agree(way(p.run(), dh), expected, 0)
+        bptt.jacobians(p.run())
+        bptt.sensitivity(p.run())
+
+
+def test_checkpointed_tells_both_kinds():
+    _, params, x, s0, _ = problem("ELMAN", T=1000, B=2, d=3, n=4)
+    with pytest.raises(bptt.OutOfRange, match=r"^s: DOUBLING"):
+        bptt.checkpointed(Doubling(), params, x, lambda steps, h: h, s0, checkpoints=3)
+
+
+# A loss on all parts of the state
+
+
+@cells
+def test_a_loss_on_every_state(name):
+    p = problem(name, T=6, B=2, d=3, n=4)
+    ds = np.random.default_rng(2).standard_normal(p.run().s[1:].shape)
+
+    def loss(k, moved):
+        parts = [*p.params, p.x, p.s0]
+        parts[k] = moved
+        run = bptt.unroll(p.cell, bptt.Params(*parts[:3]), *parts[3:])
+        return (p.dh * run.h[1:]).sum() + (ds * run.s[1:]).sum()
+
+    values = (*p.params, p.x, p.s0)
+    expected = [bptt.complex_step(lambda a, k=k: loss(k, a), v) for k, v in enumerate(values)]
+    for given in (ds, ds.tolist()):
+        agree(bptt.backward(p.run(), p.dh, given), bptt.Gradients(*expected), 1e-12)
+
+
+def test_a_loss_on_every_state_over_several_blocks(monkeypatch):
+    p = problem("LSTM", T=9, B=2, d=3, n=4)
+    ds = np.random.default_rng(2).standard_normal(p.run().s[1:].shape)
+    whole = bptt.backward(p.run(), p.dh, ds)
+    monkeypatch.setattr(importlib.import_module("bptt.recurrence"), "BLOCK", 2 * 4 * 4 * 2)
+    agree(bptt.backward(p.run(), p.dh, ds), whole, 1e-13)
+
+
+# Tables that do not fit
+
+
+@pytest.mark.parametrize(
+    ("cell", "table", "said"),
+    [
+        ("ELMAN", lambda t: t._replace(p=t.p[..., 0, :]), "p of shape (5, 2, 1, 4), needs"),
+        ("ELMAN", lambda t: t._replace(p=t.p[:0]), "p of shape (0, 2, 1, 1, 4), needs"),
+        ("ELMAN", lambda t: t._replace(p=None), "p of shape None, needs"),
+        ("ELMAN", lambda t: t._replace(q=t.p[..., :2]), "q of shape (5, 2, 1, 1, 2), needs"),
+        ("GRU", lambda t: t._replace(p=t.p[..., :3, :]), "p of shape (5, 2, 1, 3, 4), needs"),
+        ("TORCH_GRU", lambda t: t._replace(q=None), "q of shape None, needs (5, 2, 1, 4, 4)"),
+        ("TORCH_GRU", lambda t: t._replace(q=t.p[..., :3, :]), "q of shape (5, 2, 1, 3, 4)"),
+    ],
+)
+@ways
+def test_tables_of_the_wrong_shape_are_named(cell, table, said, way):
+    kind = type(getattr(bptt, cell))
+    spoilt = type(
+        kind.__name__, (kind,), {"partials": lambda self, *a: table(kind.partials(self, *a))}
+    )
+    rng = np.random.default_rng(0)
+    run = bptt.unroll(spoilt(), bptt.init(spoilt(), 3, 4, rng=rng), np.ones((5, 2, 3)))
+    with pytest.raises(ValueError, match=f"^partials of {cell}: got ") as raised:
+        WAYS[way](run, np.ones((5, 2, 4)))
+    if way != "rtrl":  # which asks for one step at a time
+        assert said in str(raised.value)
+
+
+def test_entries_make_a_table():
+    entry, row = np.arange(24.0).reshape(2, 3, 4), np.arange(4.0)
+    table = bptt.Partials.of([[entry, 0.5], [row, 0]], [[1.0], [2.0 * entry]])
+    assert table.p.shape == (2, 3, 2, 2, 4)
+    assert np.array_equal(table.p[..., 0, 0, :], entry)
+    assert (table.p[..., 0, 1, :] == 0.5).all()
+    assert (table.p[..., 1, 0, :] == row).all()
+    assert not table.p[..., 1, 1, :].any()
+    assert np.array_equal(table.q[..., 1, 0, :], 2 * entry)
+    assert bptt.Partials.of([[entry.astype(np.float32), 1]]).p.dtype == np.float32
+    assert bptt.Partials.of([[entry]]).q is None
+
+
+# Arguments
+
+
+def test_masked_arrays_are_refused():
+    p = problem("ELMAN", T=3, B=2, d=2, n=2)
+    masked = np.ma.masked_greater(p.x, 0)
+    with pytest.raises(TypeError, match=r"^x: got a masked array, needs one without a mask: \.fil"):
+        bptt.unroll(p.cell, p.params, masked)
+
+
+def test_a_long_ragged_list_is_not_printed_whole():
+    with pytest.raises(ValueError, match=r"^x: got .* …, needs rows of one length$") as raised:
+        bptt.unroll(bptt.ELMAN, problem("ELMAN", 1, 1, 1, 1).params, [[0.5] * 10**5, [1.0]])
+    assert len(str(raised.value)) < 2100
+
+
+@pytest.mark.parametrize("dtype", ["float32", float, np.dtype("f4"), "d", np.float32])
+def test_precisions_by_any_of_their_names(dtype):
+    W = bptt.init(bptt.GRU, 2, 3, rng=np.random.default_rng(0), dtype=dtype).W
+    assert W.dtype == np.dtype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [None, "half", np.float16, int, "no such", object(), ">f8"])
+def test_other_precisions_are_refused(dtype):
+    with pytest.raises(TypeError, match=r"^dtype: got .*, needs float32 or float64$"):
+        bptt.init(bptt.GRU, 2, 3, rng=np.random.default_rng(0), dtype=dtype)
+
+
+def test_what_was_made_before_bptt_was_loaded_again_is_named():
+    before = {name: module for name, module in sys.modules.items() if name.startswith("bptt")}
+    p = problem("ELMAN", T=3, B=2, d=2, n=2)
+    try:
+        for name in before:
+            del sys.modules[name]
+        again = importlib.import_module("bptt")
+        with pytest.raises(TypeError) as raised:
+            again.unroll(again.ELMAN, p.params, p.x)
+        said = "params: got Params from before bptt was loaded again, needs Params"
+        assert str(raised.value) == said
+        with pytest.raises(TypeError, match=r"^cell: got ElmanCell from before bptt was loaded ag"):
+            again.unroll(bptt.ELMAN, p.params, p.x)
+    finally:
+        for name in [name for name in sys.modules if name.startswith("bptt")]:
+            del sys.modules[name]
+        sys.modules.update(before)
+    with pytest.raises(TypeError, match=r"^params: got tuple, needs Params$"):
+        bptt.unroll(bptt.ELMAN, tuple(p.params), p.x)

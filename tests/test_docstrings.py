@@ -1,0 +1,41 @@
+"""Docstrings of public functions: an example, which pytest runs as a doctest; every argument."""
+
+import doctest
+import inspect
+import re
+
+import pytest
+
+import bptt
+import bptt.figures
+
+DRAWING = {
+    f"figures.{name}": value
+    for name, value in vars(bptt.figures).items()
+    if inspect.isfunction(value) and value.__module__ == "bptt.figures"
+}
+PUBLIC = {name: getattr(bptt, name) for name in bptt.__all__} | DRAWING
+FUNCTIONS = [name for name, value in PUBLIC.items() if inspect.isfunction(value)]
+
+
+def section(text, heading):
+    """The lines of a section, as napoleon finds it: indented below its heading."""
+    found = re.search(rf"^{heading}:\n((?:    .*\n?|\n)+)", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_it_has_an_example(name):
+    example = section(inspect.getdoc(PUBLIC[name]) or "", "Example")
+    assert doctest.DocTestParser().get_examples(example), f"{name}: no '>>>' below 'Example:'"
+    assert re.search(r"from bptt|import (.*, )?bptt", example), f"{name}: bptt is not imported"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_its_arguments_are_described(name):
+    """In words, and not by the example alone."""
+    text = inspect.getdoc(PUBLIC[name]) or ""
+    words = text.replace(section(text, "Example"), "")
+    arguments = inspect.signature(PUBLIC[name]).parameters
+    missing = [a for a in arguments if not re.search(rf"\b{re.escape(a)}\b", words)]
+    assert not missing, f"{name}: {missing} not in its docstring"
