@@ -29,12 +29,8 @@ Closed loop
 Penalty
 Memory cell
 Learned initial state
-Padded ELMAN
-Padded ELMAN, by the textbook
-Padded LSTM
-Padded LSTM, by the textbook
-Padded GRU
-Padded GRU, by the textbook
+Padded, and one by one
+Padded, and by the textbook
 The mean over all steps
 Last states
 Jacobian-vector
@@ -98,14 +94,14 @@ PLANTED = [
     ("dh = found[-1].x", "dh = 2 * found[-1].x"),
     ("return found[::-1]", "return found"),
     ("x = runs[-1].h[1:]", "x = runs[-1].h[:-1]"),
-    ("turned(right, lengths)", "right"),
-    ("found[0].x + turned(found[1].x, lengths)", "found[0].x + found[1].x"),
+    ("turned(dh_back, lengths)", "dh_back"),
+    ("g.x + turned(g_back.x, lengths)", "g.x + g_back.x"),
     ("t < lengths, lengths - 1 - t, t", "t < len(a), len(a) - 1 - t, t"),
     ("np.add.at(dE, tokens, g.x)  # dE", "dE[tokens] += g.x  # dE"),
     ("np.add.at(dE, tokens, g.x)  # as", "pass  # as"),
     ("dE = np.tensordot(dz, h, axes", "dE = 0 * np.tensordot(dz, h, axes"),
     ("dy_t = dy_t + dx", "dy_t = dy_t + 0"),
-    ("dx, ds = g.x[0], g.s0", "dx, ds = g.x[0], 0 * g.s0"),
+    ("@ run.h[-1], g.x[0], g.s0", "@ run.h[-1], g.x[0], 0 * g.s0"),
     ("dV + dy_t.T @ run.h[-1]", "dV + dy_t.T @ run.h[0]"),
     ("dh = 2 * alpha * h", "dh = alpha * h"),
     ("dh[:-1] -= 2", "dh[:-1] += 2"),
