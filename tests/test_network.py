@@ -10,8 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bptt
-from bptt import Batch, Descent, Network
-from bptt._arguments import OutOfRange
+from bptt import Batch, Descent, Network, OutOfRange
 
 CELLS = pytest.mark.parametrize("name", list(oracle.CELLS))
 LOSSES = {"labels": bptt.cross_entropy, "numbers": bptt.mean_squared_error}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oracle import SETTINGS, difference
 
 import bptt
-from bptt._arguments import OutOfRange
+from bptt import OutOfRange
 
 AUTOGRAD, OWN = 1e-10, 1e-12
 shapes = st.lists(st.integers(1, 4), min_size=0, max_size=3).map(tuple)

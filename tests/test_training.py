@@ -21,8 +21,7 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bptt
-from bptt import Batch, Descent, Fit, History, Moments
-from bptt._arguments import OutOfRange
+from bptt import Batch, Descent, Fit, History, Moments, OutOfRange
 
 # fit
 

@@ -74,7 +74,7 @@ def init_network(
 ) -> Network:
     r"""A random network, uniform on :math:`[-1/\sqrt n, 1/\sqrt n]` like PyTorch's layers.
 
-    Takes what :func:`init` takes, and the number of outputs m, at least 1.
+    Takes cell, d, n, rng and dtype as :func:`init`, and the number of outputs m, at least 1.
 
     Example:
         >>> import numpy as np, bptt
@@ -89,7 +89,8 @@ def init_network(
 
 @np.errstate(all="ignore")
 def predict(cell: Cell, network: Network, x: Array, s0: Array | None = None) -> Array:
-    r"""The outputs :math:`z_t = V h_t + c`, (T, B, m), of x (T, B, d) from the initial state s0.
+    r"""The outputs :math:`z_t = V h_t + c`, (T, B, m), of a cell's network for x (T, B, d), from
+    the initial state s0 (B, k n), zeros if not given.
 
     Raises TypeError or ValueError as :func:`unroll`; OutOfRange, a FloatingPointError, if z is not
     finite.

@@ -109,11 +109,14 @@ def fit(
     progress: bool = True,
     clip_value: float | None = None,
 ) -> Fit:
-    r"""Train a network: :func:`descend` with :func:`loss_and_gradients`. See there for arguments
-    and errors. Batches are brought to the precision of the network, float32 or float64.
+    r"""Train a network: :func:`descend` with :func:`loss_and_gradients`.
 
-    With ``carry``, each sequence needs a target at the last step of its batch: after padding, the
-    state is no longer its own.
+    Args:
+        cell, network, loss, window: As for the second; the network float32 or float64.
+        sample, optimiser, steps, rng, clip, clip_value, criterion, every, carry, checkpoint,
+            resume, progress: As for the first, and so are value and errors. Batches are brought to
+            the precision of the network; to carry the state, each sequence needs a target at the
+            last step of its batch, because after padding the state is no longer its own.
 
     Example:
         >>> import numpy as np, bptt

@@ -125,7 +125,8 @@ def training(rng: np.random.Generator, folder: Path) -> None:
     print(descent.state.shape)
     assert_type(bptt.clip_by_norm(network, 1.0), bptt.Network)
 
-    optimisers: list[bptt.Optimiser] = [bptt.sgd(0.1, 0.9), bptt.adam(1e-2, until=20)]
+    optimisers: list[bptt.Optimiser] = [bptt.sgd(0.1, 0.9), bptt.adagrad(0.1), bptt.rmsprop(0.1)]
+    optimisers.append(bptt.adam(1e-2, until=20))
     for optimiser in optimisers:
         moments = optimiser.start(network)
         assert_type(moments, bptt.Moments)
@@ -157,6 +158,20 @@ def training(rng: np.random.Generator, folder: Path) -> None:
         carry=True, resume=False, progress=False,
     )  # fmt: skip
     print(again.history.diverged, again.state.shape, again.moments.sums[0].W.shape)
+
+    def squares(at: bptt.Params, batch: float, state: object) -> tuple[float, bptt.Params]:
+        return sum(float((a * a).sum()) for a in at), bptt.Params(*(2 * a for a in at))
+
+    try:
+        found = bptt.descend(
+            squares, bptt.Params(*np.ones((3, 1))), [0.0], optimisers[0], steps=2, rng=rng,
+            clip_value=1.0, progress=False,
+        )  # fmt: skip
+    except bptt.Interrupted as stop:
+        found = stop.fit
+    assert_type(found, bptt.Fit)
+    run = bptt.unroll(bptt.LSTM, bptt.Params(*done.network[:3]), batches[0].x)
+    print(bptt.last(run, np.full(batches[0].x.shape[1], 2)).shape)
 
 
 def tasks(rng: np.random.Generator) -> Iterator[bptt.Batch]:
