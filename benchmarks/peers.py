@@ -7,18 +7,30 @@ stay, if they are of the same code, machine and versions.
 One run measures all in turn, on one thread and one core each; the medians go to
 ``benchmarks/results/peers.json``. What counts is their ratio: times differ between machines. They
 are processor times, which other programs do not lengthen; on one thread, that is how long a call
-takes. Before it is timed, each peer must give the gradients of ours.
+takes. With ``--threads 2`` or more, each may use so many, and the clock on the wall counts; the
+medians go to ``peers-2.json``, which no chapter reads: it asks for a machine that does nothing
+else. Before it is timed, each peer must give the gradients of ours.
 """
 
+# ruff: noqa: E402 -- how many threads there are is said before the peers are loaded
+import argparse
 import os
 
-# One thread for all, said before they are loaded: OpenBLAS (NumPy), OpenMP and MKL (PyTorch), XLA.
-os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-os.environ.update(XLA_FLAGS="--xla_cpu_multi_thread_eigen=false", JAX_PLATFORMS="cpu")
-if hasattr(os, "sched_setaffinity"):  # and one core, on which no other thread can help
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+parser = argparse.ArgumentParser()
+parser.add_argument("rows", nargs="*", help="words of the labels of rows; all rows if none")
+parser.add_argument("--missing", action="store_true", help="only rows that are not stored")
+parser.add_argument("--threads", type=int, default=1, help="for each peer; 1 if not given")
+options = parser.parse_args()
+THREADS = str(options.threads)
 
-import argparse
+# Threads are said before the peers load: OpenBLAS (NumPy), OpenMP and MKL (PyTorch), XLA.
+os.environ.update(OPENBLAS_NUM_THREADS=THREADS, OMP_NUM_THREADS=THREADS, MKL_NUM_THREADS=THREADS)
+os.environ.update(JAX_PLATFORMS="cpu")
+if options.threads == 1:
+    os.environ.update(XLA_FLAGS="--xla_cpu_multi_thread_eigen=false")
+if hasattr(os, "sched_setaffinity"):  # and as many cores, so that no other thread can help
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-options.threads :])
+
 import datetime
 import hashlib
 import itertools
@@ -42,6 +54,9 @@ from measuring import processor
 import bptt
 
 RESULTS = Path(__file__).parent / "results" / "peers.json"
+if options.threads > 1:
+    RESULTS = RESULTS.with_name(f"peers-{THREADS}.json")
+clock = time.process_time if options.threads == 1 else time.perf_counter
 SIZES = [(100, 1, 100, 50), (50, 32, 64, 32), (100, 64, 256, 64), (200, 16, 512, 128)]
 SIZES += [(1000, 8, 128, 32)]
 SECONDS, ROUNDS = 8, (3, 101)  # for each row: how long to go on, and how often at least and at most
@@ -183,9 +198,9 @@ def medians(calls: list[Call]) -> list[float]:
     end = time.perf_counter() + SECONDS
     while len(times[0]) < ROUNDS[0] or (time.perf_counter() < end and len(times[0]) < ROUNDS[1]):
         for call, own in zip(calls, times, strict=True):
-            begun = time.process_time()
+            begun = clock()
             call()
-            own.append(time.process_time() - begun)
+            own.append(clock() - begun)
     return [float(f"{statistics.median(own):.4g}") for own in times]
 
 
@@ -223,7 +238,7 @@ def about() -> dict[str, Any]:
     return {
         "machine": {"cpu": processor(), "cores": os.cpu_count(), "os": system},
         "versions": versions,
-        "threads": 1,
+        "threads": options.threads,
         "code": hashlib.sha256(code).hexdigest()[:16],
     }
 
@@ -251,12 +266,8 @@ def store(now: dict[str, Any], rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("rows", nargs="*", help="words of the labels of rows; all rows if none")
-    parser.add_argument("--missing", action="store_true", help="only rows that are not stored")
-    options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore", "TF32")  # of other hardware, when oneDNN is set aside
     for dtype in (np.float32, np.float64):
         # OpenBLAS prefetches from all of its buffer, which is slow until a large product maps it.

@@ -4,7 +4,14 @@ from ._arguments import OutOfRange
 from .cells import ELMAN, GRU, LSTM, TORCH_GRU, Cell, Partials
 from .checkpointing import checkpointed
 from .equations import EquationFails, verified
-from .gradcheck import GradientMismatch, Report, central_difference, check, complex_step
+from .gradcheck import (
+    CannotJudge,
+    GradientMismatch,
+    Report,
+    central_difference,
+    check,
+    complex_step,
+)
 from .lags import summands, truncated
 from .network import (
     Batch,
@@ -43,7 +50,7 @@ __version__ = "0.2.0"
 
 # fmt: off
 __all__ = [
-    "ELMAN", "GRU", "LSTM", "TORCH_GRU", "AddingProblem", "Batch", "Cell", "Descent",
+    "ELMAN", "GRU", "LSTM", "TORCH_GRU", "AddingProblem", "Batch", "CannotJudge", "Cell", "Descent",
     "EquationFails", "Fit", "GradientMismatch", "Gradients", "History", "Interrupted", "LongLag",
     "Moments", "Network", "Optimiser", "OutOfRange", "ParameterGradients", "Params", "Partials",
     "Reber", "Report", "Task", "TemporalOrder", "TemporalXOR", "Unrolled", "adagrad", "adam",

@@ -9,14 +9,7 @@ from ._arguments import REAL, array, number
 
 
 class EquationFails(AssertionError):
-    """An equation whose two sides differ.
-
-    Example:
-        >>> import bptt
-        >>> bptt.verified("eq-square", 4**2, 8, tol=1e-12)
-        Traceback (most recent call last):
-        bptt.equations.EquationFails: eq-square: left == right fails by 5.0e-01, tol 1.0e-12; ...
-    """
+    """An equation whose two sides differ."""
 
 
 def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "==") -> None:

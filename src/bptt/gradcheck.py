@@ -7,41 +7,80 @@ import numpy as np
 from numpy.random import Generator
 
 from ._arguments import REAL, Array, array, instance, number
+from ._differences import Function, Near, norm, unit, value_of
 
-Function = Callable[[Array], Any]
 ENTRIES = 200  # entries that check compares one by one; a random direction covers the others
+DIGITS = 1e-3  # what check must be able to see, relative to the largest entry, unless told
 
 
 class GradientMismatch(AssertionError):
-    """A gradient that the function's own values contradict."""
+    """A gradient that the function's own values contradict.
+
+    Example:
+        >>> import bptt
+        >>> bptt.check(np.sum, np.zeros(2), np.array([1.0, 2.0]), rng=np.random.default_rng(0))
+        Traceback (most recent call last):
+        bptt.gradcheck.GradientMismatch: entry (1,): gradient 2, central difference 1; 1 of 2 ...
+    """
+
+
+class CannotJudge(AssertionError):
+    """Values that do not tell whether a gradient is right: too coarse, or on both sides of a kink.
+
+    Example:
+        >>> import bptt
+        >>> bptt.check(np.max, np.zeros(2), np.zeros(2), rng=np.random.default_rng(0))
+        Traceback (most recent call last):
+        bptt.gradcheck.CannotJudge: entry (0,): f is not differentiable here or nearby, ...
+    """
 
 
 class Report(NamedTuple):
-    """What :func:`check` found: how many entries it compared, and where they differ most."""
+    """What :func:`check` found: how many entries it compared, and where they differ most.
+
+    Any one entry that is wrong by more than ``resolution`` would have been noticed.
+
+    Example:
+        >>> import bptt
+        >>> report = bptt.check(np.sum, np.zeros(2), np.ones(2), rng=np.random.default_rng(0))
+        >>> report.entries, report.gradient, report.resolution < 1e-5
+        (2, 1.0, True)
+    """
 
     entries: int
     worst: tuple[int, ...]
     gradient: float
     difference_quotient: float
+    resolution: float
 
 
 def central_difference(f: Function, x: Array, eps: float | None = None) -> Array:
     r"""The gradient of f by :math:`(f(x + \epsilon e_i) - f(x - \epsilon e_i)) / 2\epsilon`.
 
     Args:
-        f (function): From an array like ``x`` to a real scalar.
+        f (function): From an array like ``x``, its own copy each time, to a real scalar.
         x (array of any shape): float32 or float64.
         eps (float, optional): The step. If not given, the cube root of the machine epsilon times
-            max(1, largest ``|x|``), near which the errors of truncation and rounding balance.
+            max(1, ``|x_i|``), near which the errors of truncation and rounding balance.
     Returns:
         array of the shape of x: Two evaluations of f for each entry.
     Raises:
         TypeError, ValueError: If an argument does not fit, or f returns no finite real scalar.
+    Example:
+        >>> import bptt
+        >>> bptt.central_difference(lambda x: (x * x * x).sum(), np.array([0.0, 2.0]), eps=0.5)
+        array([ 0.25, 12.25])
     """
     x = array("x", x, "...", "fd")
-    eps = _step(x) if eps is None else number("eps", eps, np.finfo(x.dtype).tiny, kinds=REAL)
-    slopes = [_slope(f, x, _unit(x, entry), eps) for entry in range(x.size)]
-    return np.array(slopes, x.dtype).reshape(x.shape)
+    instance("f", f, Callable)
+    if eps is not None:
+        number("eps", eps, np.finfo(x.dtype).tiny, kinds=REAL)
+    gradient = np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        step = eps or np.cbrt(np.finfo(x.dtype).eps) * max(1.0, abs(x[index]))
+        ahead, behind = (float(value_of(f, x, unit(x, index), s)) for s in (step, -step))
+        gradient[index] = (ahead - behind) / (2 * step)
+    return gradient
 
 
 def complex_step(f: Function, x: Array) -> Array:
@@ -51,6 +90,11 @@ def complex_step(f: Function, x: Array) -> Array:
     analytic and let complex numbers pass. Returns an array like ``x``, which is float64. Raises
     TypeError or ValueError if ``x`` does not fit or f returns no finite complex scalar. Source:
     Squire and Trapp (1998).
+
+    Example:
+        >>> import bptt
+        >>> bptt.complex_step(lambda x: (x * x * x).sum(), np.array([1.0, 2.0]))
+        array([ 3., 12.])
     """
     x = array("x", x, "...", "d")
     instance("f", f, Callable)
@@ -63,60 +107,77 @@ def complex_step(f: Function, x: Array) -> Array:
 
 
 def check(
-    f: Function, x: Array, gradient: Array, *, rtol: float = 1e-6, atol: Any = None, rng: Generator
+    f: Function, x: Array, gradient: Array, *, rtol: Any = None, atol: Any = None, rng: Generator
 ) -> Report:
-    """Compare a gradient with central differences of f, entry by entry and along a direction.
+    """Compare a gradient with differences of f, entry by entry and along a random direction.
+
+    A difference is Richardson's extrapolation of central ones over steps h, 2h and 4h: six values
+    of f. It comes with its error: two extrapolations tell the truncation, and fifth differences of
+    values near x the noise, as with Moré and Wild (2011). h follows from both. f is asked in
+    float64 if it takes that, also where x is float32.
 
     Args:
-        f (function): From an array like ``x`` to a real scalar.
+        f (function): From an array like ``x``, its own copy each time, to a real scalar.
         x, gradient (float32 or float64 arrays of one shape): The point, and the claim there.
-        rtol, atol (float): A difference of ``atol + rtol |central difference|`` is allowed; atol is
-            100 times the rounding error to expect of a central difference if not given.
+        rtol, atol (float, optional): ``atol + rtol |difference|`` is allowed beside the error of
+            the difference. If not given, 1e-6, and 1000 machine epsilons of the gradient times the
+            largest difference.
         rng (numpy.random.Generator): Draws the direction and, of more than 200 entries, which.
     Raises:
         GradientMismatch: Naming the entry that differs most, and both values.
-        TypeError, ValueError: If an argument does not fit, or f returns no finite real scalar.
+        CannotJudge: If a difference may be wrong by more than ``atol + rtol`` times the largest one
+            or, neither being given, by more than a thousandth of it.
+        TypeError, ValueError: If an argument does not fit, f returns no finite real scalar, or two
+            different ones for one x.
+    Example:
+        >>> import bptt
+        >>> x = np.array([1.0, 2.0])
+        >>> bptt.check(lambda x: x @ x, x, 2 * x, rng=np.random.default_rng(0)).entries
+        2
     """
     x = array("x", x, "...", "fd")
     gradient = array("gradient", gradient, "...", "fd")
     if gradient.shape != x.shape:
         raise ValueError(f"gradient: got shape {gradient.shape}, needs {x.shape}, as x")
+    instance("f", f, Callable)
     instance("rng", rng, Generator)
-    eps, rtol = _step(x), number("rtol", rtol, 0, kinds=REAL)
-    rounding = 100 * np.finfo(x.dtype).eps / eps * max(1.0, abs(_value(f, x)))
-    atol = rounding if atol is None else number("atol", atol, 0, kinds=REAL)
-    entries = np.sort(rng.permutation(x.size)[:ENTRIES])
-    units = (_unit(x, entry) for entry in entries)
-    random = rng.standard_normal(x.shape).astype(x.dtype)
-    quotients = np.array([_slope(f, x, v, eps) for v in (*units, random / np.linalg.norm(random))])
-    claimed = np.append(
-        gradient.ravel()[entries], np.vdot(random, gradient) / np.linalg.norm(random)
-    )
-    excess = abs(claimed - quotients) - atol - rtol * abs(quotients)
-    worst = int(np.argmax(excess[:-1]))
-    index = tuple(int(i) for i in np.unravel_index(entries[worst], x.shape))
-    for k, place in ((worst, f"entry {index}"), (-1, "a random direction")):
+    told = rtol is not None or atol is not None
+    rtol = 1e-6 if rtol is None else number("rtol", rtol, 0, kinds=REAL)
+    own = 1000 * float(np.finfo(gradient.dtype).eps)
+    drawn = np.sort(rng.permutation(x.size)[:ENTRIES])
+    entries = [tuple(int(i) for i in np.unravel_index(k, x.shape)) for k in drawn]
+    v = rng.choice([-1, 1], x.shape) * rng.integers(2048, 6145, x.shape) / 4096
+    near, length = Near(f, x, v, (rtol + own) / 10), norm(v)
+    slopes = [*(near.slope(unit(x, entry)) for entry in entries), near.along]
+    quotients, truncation, rounding, bends, kinks = np.array(slopes).T
+    claimed = np.array([*(gradient[entry] for entry in entries), np.vdot(v, gradient) / length])
+    sizes = np.append(abs(quotients[:-1]), norm(v * gradient) / length)
+    largest, errors = sizes[:-1].max(), truncation + rounding
+    atol = own * largest if atol is None else number("atol", atol, 0, kinds=REAL)
+    needed = atol + rtol * largest if told else DIGITS * max(largest, DIGITS * abs(bends).max())
+    allowed = errors + atol + rtol * sizes
+    excess = abs(claimed - quotients) - allowed
+    worst, coarsest = int(np.argmax(excess[:-1])), int(np.argmax(errors[:-1]))
+    for k in (worst, coarsest, -1):
+        place = "a random direction" if k == -1 else f"entry {entries[k]}"
         if excess[k] > 0:
             raise GradientMismatch(
-                f"{place}: gradient {claimed[k]:.9g}, central difference {quotients[k]:.9g}; "
+                f"{place}: gradient {claimed[k]:.8g}, central difference {quotients[k]:.8g}; "
                 f"{np.sum(excess[:-1] > 0)} of {len(entries)} entries compared differ"
             )
-    return Report(len(entries), index, float(claimed[worst]), float(quotients[worst]))
-
-
-def _step(x: Array) -> float:
-    return float(np.cbrt(np.finfo(x.dtype).eps) * max(1.0, abs(x).max()))
-
-
-def _unit(x: Array, entry: int) -> Array:
-    return (np.arange(x.size).reshape(x.shape) == entry).astype(x.dtype)
-
-
-def _value(f: Function, x: Array) -> float:
-    instance("f", f, Callable)
-    return float(array("f(x)", f(x), "", "fd"))
-
-
-def _slope(f: Function, x: Array, direction: Array, eps: float) -> float:
-    ahead, behind = x + x.dtype.type(eps) * direction, x - x.dtype.type(eps) * direction
-    return (_value(f, ahead) - _value(f, behind)) / (2 * eps)
+        if errors[k] > needed and kinks[k]:
+            behind, ahead = quotients[k] - kinks[k] / 2, quotients[k] + kinks[k] / 2
+            raise CannotJudge(
+                f"{place}: f is not differentiable here or nearby, with slopes {behind:.3g} and "
+                f"{ahead:.3g} on either side"
+            )
+        if errors[k] > needed:
+            raise CannotJudge(
+                f"{place}: central difference {quotients[k]:.1e} may be wrong by {errors[k]:.0e}, "
+                f"needs at most {needed:.0e}; let f compute in float64, subtract a constant from "
+                "it, sum fewer terms, give an atol, or use complex_step"
+            )
+    noticed = allowed + errors
+    noticed[-1] *= 2 * length if x.size > len(entries) else 0  # no entry of v is below 1/2
+    found = float(claimed[worst]), float(quotients[worst]), float(noticed.max())
+    return Report(len(entries), entries[worst], *found)

@@ -19,11 +19,6 @@ class Network(NamedTuple):
     """W, U and b of a recurrence, and V (m, n) and c (m,) of its output layer :math:`z = V h + c`.
 
     W, U and b are those of :class:`Params`. Gradients have the same form.
-
-    Example:
-        >>> from bptt import Network
-        >>> Network._fields
-        ('W', 'U', 'b', 'V', 'c')
     """
 
     W: Array
@@ -38,12 +33,6 @@ class Batch(NamedTuple):
 
     ``target`` is (T, B), integers, or (T, B, m), numbers; ``counts`` (T, B) is False where there is
     no target, as in the padding of a short sequence. The loss is a mean over all steps that count.
-
-    Example:
-        >>> import numpy as np, bptt
-        >>> x, counts = np.zeros((3, 2, 1)), np.ones((3, 2), bool)
-        >>> bptt.Batch(x, target=np.zeros((3, 2), int), counts=counts).x.shape
-        (3, 2, 1)
     """
 
     x: Array
@@ -55,11 +44,6 @@ class Descent(NamedTuple):
     """What one batch says: the loss, its gradients with respect to the parameters (a Network, or
     the NamedTuple that they are), the last state (B, k n), and the gradients with respect to the
     inputs x (T, B, d) and the initial state s0 (B, k n). Empty where a function gives none.
-
-    Example:
-        >>> import bptt
-        >>> bptt.Descent(0.5, gradients=()).state.size
-        0
     """
 
     loss: Any

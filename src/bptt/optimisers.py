@@ -50,13 +50,7 @@ def clip_by_value(gradients: Tree, limit: float) -> Tree:
 
 
 class Moments(NamedTuple):
-    """How many updates an optimiser has made, and its running sums, each like the parameters.
-
-    Example:
-        >>> import numpy as np, bptt
-        >>> bptt.sgd(0.1).start(bptt.Params(*np.ones((3, 1)))).sums[0].b
-        array([0.])
-    """
+    """How many updates an optimiser has made, and its running sums, each like the parameters."""
 
     updates: int
     sums: tuple[Any, ...]

@@ -26,11 +26,6 @@ class History(NamedTuple):
     ``sequences`` were seen; a batch that is no :class:`Batch` counts as one. ``solved`` says that
     the criterion stopped it; ``diverged`` that the last update did not come to finite numbers: its
     loss or norm may be infinite or not a number.
-
-    Example:
-        >>> import numpy as np, bptt
-        >>> bptt.History(np.array([2.0, 1.0]), np.ones(2), 8, False, False).updates
-        2
     """
 
     losses: Array
@@ -60,11 +55,6 @@ class History(NamedTuple):
 class Fit(NamedTuple):
     """What training came to: the network (or other parameters), the history, the last state
     (B, k n), and the moments.
-
-    Example:
-        >>> import bptt
-        >>> bptt.Fit._fields
-        ('network', 'history', 'state', 'moments')
     """
 
     network: Any
@@ -74,13 +64,7 @@ class Fit(NamedTuple):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was interrupted from the keyboard; ``fit`` is the Fit after its last whole update.
-
-    Example:
-        >>> import bptt
-        >>> issubclass(bptt.Interrupted, KeyboardInterrupt)
-        True
-    """
+    """Interrupted from the keyboard; ``fit`` is the Fit after the last whole update."""
 
     def __init__(self, fit: Fit) -> None:
         super().__init__(fit)

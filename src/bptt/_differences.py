@@ -1,0 +1,111 @@
+"""Slopes by differences that know their own error."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._arguments import Array, array
+
+Function = Callable[[Array], Any]
+SAFETY = 10  # standard deviations of rounding that the error of a slope allows for
+
+
+class Slope(NamedTuple):
+    """A derivative along a direction of length 1, and what its differences say about it."""
+
+    value: float
+    truncation: float  # the part of its error that falls with the step
+    rounding: float  # the part that grows
+    bend: float  # the slope ahead less the slope behind
+    kink: float  # what remains of the bend as the step goes to 0
+
+    def error(self) -> float:
+        return self.truncation + self.rounding
+
+
+class Near:
+    """A function near a point: its noise, and slopes that know their own error."""
+
+    def __init__(self, f: Function, x: Array, v: Array, accuracy: float) -> None:
+        """Measure the noise along v, and find the step with which the error there is least."""
+        self.f, self.x = f, _in_double(f, x)
+        at, again = (value_of(f, self.x) for _ in range(2))
+        self.at, self.last = float(at), float(np.finfo(at.dtype).eps) / 4
+        if abs(at - again) > 256 * self.last * abs(at):
+            raise ValueError(f"f(x): got {at} and {again} for one x, needs one value")
+        size, eps = float(abs(x).max()) or 1.0, float(np.finfo(self.x.dtype).eps)
+        spacing = size * eps**0.7
+        while spacing < size / 64 and self(v, spacing) == self(v, -spacing) == self.at:
+            spacing *= 4
+        # two tables, since the rounding of values at one distance may happen to be the same
+        distances = 16 * spacing / np.array([1, 1.618])
+        values = np.array([[self(v, k * d) for k in range(12)] for d in distances])
+        # in each 7 fifth differences, whose variance is 252 times that of a value
+        self.noise = max(norm(row) for row in np.diff(values, 5)) / 42
+        rise = max(abs(values[0, -1] - self.at), self.noise, self.last * abs(values).max())
+        self.enough = accuracy * rise / (11 * distances[0] * norm(v))
+        self.least = step = 2.0 ** np.ceil(np.log2(4096 * eps * size))  # x + step * v is exact
+        self.along = self.extrapolated(v, step)
+        while self.along.error() > self.enough and 128 * step * norm(v) <= (norm(x) or 1):
+            larger = self.extrapolated(v, 8 * step)
+            if larger.error() >= self.along.error():
+                break
+            self.along, step = larger, 8 * step
+        self.step = 2.0 ** np.floor(np.log2(step * norm(v)))
+
+    def __call__(self, direction: Array, step: float) -> float:
+        return float(value_of(self.f, self.x, direction, step))
+
+    def slope(self, direction: Array) -> Slope:
+        """By steps that shrink as long as truncation is most of the error."""
+        step = self.step
+        best = tried = self.extrapolated(direction, step)
+        while (
+            best.truncation > max(3 * best.rounding, self.enough)
+            and best.error() > 4 * tried.rounding
+            and step > self.least
+        ):
+            step /= 4
+            tried = self.extrapolated(direction, step)
+            best = min(best, tried, key=Slope.error)
+        return best
+
+    def extrapolated(self, direction: Array, step: float) -> Slope:
+        """From values of f one, two and four steps ahead and behind."""
+        steps = step * np.array([1, 2, 4])
+        ahead, behind = (np.array([self(direction, s) for s in side]) for side in (steps, -steps))
+        noise = max(self.noise, self.last * abs(np.append(ahead, behind)).max())
+        steps = steps * norm(direction)
+        central, bends = (ahead - behind) / (2 * steps), (ahead + behind - 2 * self.at) / steps
+        once, kinks = central[:2] + (central[:2] - central[1:]) / 3, 2 * bends[:2] - bends[1:]
+        truncation = max(abs(once[0] - once[1]), abs(kinks[0]))
+        kink = kinks[0] if abs(kinks[0] - kinks[1]) <= abs(kinks[0]) / 4 else 0.0
+        twice = once[0] + (once[0] - once[1]) / 15
+        return Slope(twice, truncation, SAFETY * noise / steps[0], bends[0], kink)
+
+
+def norm(a: Array) -> float:
+    return float(np.hypot.reduce(a, axis=None))  # squares might leave the range
+
+
+def _in_double(f: Function, x: Array) -> Array:
+    """x in float64, if f takes it and answers in it."""
+    double = x.astype(np.float64)
+    try:
+        return double if np.asarray(f(double.copy())).dtype == double.dtype else x
+    except Exception:  # whatever f has against float64
+        return x
+
+
+def unit(x: Array, index: tuple[int, ...]) -> Array:
+    unit = np.zeros_like(x)
+    unit[index] = 1
+    return unit
+
+
+def value_of(f: Function, x: Array, direction: Any = 0.0, step: float = 0.0) -> Array:
+    """f at a copy of x, moved."""
+    moved = x.copy()
+    moved += x.dtype.type(step) * direction
+    return array("f(x)", f(moved), "", "fd")

@@ -1,0 +1,131 @@
+"""Slopes by differences: exact where the arithmetic is, and the error that they state."""
+
+import numpy as np
+import pytest
+
+from bptt._differences import SAFETY, Near, norm
+
+ONE = np.ones(1)
+
+
+def near(f, x=0.0, dtype=np.float64):
+    return Near(f, np.array([x], dtype), ONE, 1e-7)
+
+
+@pytest.mark.parametrize("direction", [ONE, -2 * ONE])
+def test_a_polynomial_of_degree_six_is_differentiated_exactly(direction):
+    """Every number is a binary fraction. Of x**5 at 0, once extrapolated, -4 h**4 is left."""
+    c = [3.0, 5.0, -2.0, 7.0, 0.5, 1.5, -4.0]
+    h = 2.0**-6
+    sign, width = np.sign(direction[0]), abs(direction[0])
+    found = near(lambda x: np.polyval(c[::-1], x[0])).extrapolated(direction, h / width)
+    assert found.value == 5 * sign
+    kink = (
+        2 * (-2 * h - 4 * h**3) + 4 * h * 0
+    )  # of the even terms, bends are 2(c2 h + c4 h**3 + ..)
+    bend = 2 * (c[2] * h + c[4] * h**3 + c[6] * h**5)
+    twice = 2 * (c[2] * 2 * h + c[4] * (2 * h) ** 3 + c[6] * (2 * h) ** 5)
+    kink = 2 * bend - twice
+    assert found.bend == bend
+    assert found.truncation == max(60 * h**4 * c[5], abs(kink))
+    assert found.kink == 0
+    assert found.error() == found.truncation + found.rounding
+
+
+def test_truncation_is_the_difference_of_two_extrapolations():
+    """Of x**7 at 0: Q = h**6, extrapolated once -20 h**6 and 64 times that, twice 64 h**6."""
+    h = 2.0**-3
+    found = near(lambda x: x[0] ** 7).extrapolated(ONE, h)
+    assert found.truncation == 20 * 63 * h**6
+    assert found.value == 64 * h**6
+
+
+def test_a_kink_is_the_difference_of_the_slopes_on_either_side():
+    found = near(lambda x: 3 * x[0] + 2 * abs(x[0]) + x[0] ** 2).extrapolated(ONE, 0.25)
+    assert (found.value, found.kink, found.truncation, found.bend) == (3, 4, 4, 4.5)
+
+
+def test_a_bend_is_no_kink():
+    """Of x**4 the bends are 2 h**3 and eight times that: they vanish with the step."""
+    found = near(lambda x: x[0] ** 4).extrapolated(ONE, 0.25)
+    assert (found.kink, found.bend) == (0, 2 * 0.25**3)
+    assert found.truncation == 12 * 0.25**3
+
+
+@pytest.mark.parametrize("grain", [1e-3, 1e-6, 1e-9])
+def test_the_noise_of_rounding_to_a_grid_is_measured(grain):
+    """Rounding to multiples of a grain has the standard deviation grain / sqrt(12)."""
+    found = near(lambda x: np.round(np.sin(x[0]) / grain) * grain, 0.7)
+    assert grain / 12 <= found.noise <= grain
+    for step in (0.25, 0.03125):
+        slope = found.extrapolated(ONE, step)
+        assert slope.rounding == pytest.approx(SAFETY * found.noise / step, rel=1e-12)
+        assert abs(slope.value - np.cos(0.7)) <= slope.error()
+
+
+def test_the_noise_is_at_least_that_of_the_last_rounding_of_the_values():
+    """Where f is small at x, but not one step away."""
+    found = near(lambda x: x[0] ** 3)
+    assert found.noise < 1e-30
+    slope = found.extrapolated(ONE, 0.25)
+    assert slope.rounding == SAFETY * np.finfo(float).eps / 4 * 1.0 / 0.25
+
+
+@pytest.mark.parametrize("kink", [1e-2, 1e-3, 1e-5])
+def test_steps_shrink_until_no_kink_is_within(kink):
+    points = []
+
+    def f(x):
+        points.append(x[0])
+        return abs(x[0] - kink)
+
+    found = near(f)
+    found.step, points[:] = 2.0**-3, []
+    slope = found.slope(ONE)
+    assert slope.value == pytest.approx(-1, abs=1e-9)
+    assert slope.error() <= 1e-9
+    assert len(points) == 6 * np.ceil(np.log(4 * found.step / kink) / np.log(4) + 1)
+
+
+def test_steps_shrink_no_further_than_helps():
+    """At the kink itself, only until rounding alone would be as large as the error."""
+    points = []
+
+    def f(x):
+        points.append(x[0])
+        return np.round(abs(x[0]) * 1e4) / 1e4
+
+    found = near(f, 0.0)
+    found.step, points[:] = 2.0**-3, []
+    slope = found.slope(ONE)
+    assert (slope.value, slope.kink) == (pytest.approx(0, abs=1e-9), pytest.approx(2, rel=0.01))
+    assert len(points) <= 6 * 8
+
+
+def test_the_step_stays_within_the_size_of_x():
+    """In single precision the least error would lie beyond the domain of the logarithm."""
+    x = np.array([1, 2, 3], np.float32)
+
+    def f(x):
+        if x.dtype == np.float64:
+            raise TypeError
+        return np.float32(100) + np.log(x).sum()
+
+    found = Near(f, x, np.array([1.0, -0.5, 1.5]), 1e-9)
+    assert found.step <= norm(x) / 8
+    for k in range(3):
+        slope = found.slope(np.eye(3, dtype=np.float32)[k])
+        assert abs(slope.value - 1 / x[k]) <= slope.error()
+
+
+def test_values_that_differ_in_the_last_digits_are_one_value():
+    values = iter(1 + np.finfo(float).eps * np.resize([0, 3, 7], 1000))
+    near(lambda x: next(values) + x[0])
+    values = iter(1 + np.finfo(float).eps * np.resize([0, 3, 700], 1000))
+    with pytest.raises(ValueError, match="for one x, needs one value"):
+        near(lambda x: next(values) + x[0])
+
+
+def test_a_norm_beyond_squares():
+    assert norm(np.array([[3e200, 0.0], [4e200, 0.0]])) == pytest.approx(5e200, rel=1e-15)
+    assert norm(np.array(-2.0)) == 2
