@@ -7,14 +7,16 @@ import re
 import pytest
 
 import bptt
+import bptt.examples
 import bptt.figures
 
-DRAWING = {
-    f"figures.{name}": value
-    for name, value in vars(bptt.figures).items()
-    if inspect.isfunction(value) and value.__module__ == "bptt.figures"
+BESIDE = {
+    f"{module.__name__}.{name}": value
+    for module in (bptt.examples, bptt.figures)
+    for name, value in vars(module).items()
+    if inspect.isfunction(value) and value.__module__ == module.__name__
 }
-PUBLIC = {name: getattr(bptt, name) for name in bptt.__all__} | DRAWING
+PUBLIC = {name: getattr(bptt, name) for name in bptt.__all__} | BESIDE
 FUNCTIONS = [name for name, value in PUBLIC.items() if inspect.isfunction(value)]
 
 
