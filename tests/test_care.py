@@ -249,6 +249,25 @@ def test_tables_of_the_wrong_shape_are_named(cell, table, said, way):
         assert said in str(raised.value)
 
 
+def test_a_table_of_another_kind_is_named():
+    class Pair(Caching):
+        def partials(self, before, s, kept):
+            return tuple(super().partials(before, s, kept))
+
+    _, params, x, s0, dh = problem("ELMAN", T=3, B=2, d=3, n=4)
+    with pytest.raises(TypeError, match=r"^partials of PAIR: got tuple, needs Partials$"):
+        bptt.backward(bptt.unroll(Pair(), params, x, s0), dh)
+
+
+@pytest.mark.parametrize(("gates", "kept"), [(2, 1), (2, 0), (1, -1)])
+def test_too_little_room_for_q_is_named(gates, kept):
+    narrow = type("Narrow", (Caching,), {"scale": (1.0,) * gates, "kept": kept})()
+    params = bptt.init(narrow, 2, 3, rng=np.random.default_rng(0))
+    said = rf"^kept of NARROW: got {kept}, needs {gates} or more, for q$"
+    with pytest.raises(ValueError, match=said):
+        bptt.unroll(narrow, params, np.ones((4, 1, 2)))
+
+
 def test_entries_make_a_table():
     entry, row = np.arange(24.0).reshape(2, 3, 4), np.arange(4.0)
     table = bptt.Partials.of([[entry, 0.5], [row, 0]], [[1.0], [2.0 * entry]])

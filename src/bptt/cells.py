@@ -54,7 +54,7 @@ class Cell(ByParameters, ABC):
     #: arrays of the size of h that a step keeps for ``partials``; the first ``gates + own`` of them
     #: hold q_t when the step begins (if there are none, the place of s_t does)
     kept: int
-    #: parameters of a unit beside its gates': row blocks of b below theirs, without rows in W and U
+    #: parameters of a unit beside its gates', row blocks of b below theirs, without rows in W and U
     own: int = 0
     order: tuple[int, ...] | None = None  #: of the gates within a step, if not that of W's rows
 
@@ -69,7 +69,7 @@ class Cell(ByParameters, ABC):
 
     @property
     def name(self) -> str:
-        """Its class, in the book's way of writing: ``TorchGRUCell`` is TORCH_GRU."""
+        """Its class in the book's way of writing, TORCH_GRU for ``TorchGRUCell``."""
         words = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(self).__name__.removesuffix("Cell"))
         return words.upper()
 

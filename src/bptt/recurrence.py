@@ -81,6 +81,7 @@ class Unrolled(NamedTuple):
 
     def _fitting(self, table: Partials, steps: slice) -> Partials:
         cell, lead, n = self.cell, self.s[1:][steps].shape[:2], self.params.W.shape[1]
+        instance(f"partials of {cell}", table, Partials)
         for name, got, columns in zip("pq", table, (cell.direct, cell.own), strict=True):
             needs = *lead, cell.parts, cell.gates + columns, n
             shape = None if got is None else np.shape(got)
@@ -195,6 +196,8 @@ def run_arguments(
     """Copies of the params, x and s0 of a run, checked as :func:`unroll` says."""
     instance("cell", cell, Cell)
     instance("params", params, Params)
+    if cell.kept < (least := cell.gates + cell.own) and (cell.kept or least != cell.parts):
+        raise ValueError(f"kept of {cell}: got {cell.kept}, needs {least} or more, for q")
     W = array("W", params.W, "gates*n n")
     rows, n = W.shape
     if rows != cell.gates * n:

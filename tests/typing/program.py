@@ -201,6 +201,10 @@ def figures(rng: np.random.Generator) -> None:
 def main(folder: Path) -> None:
     rng = np.random.default_rng(0)
     print(bptt.__version__, len(bptt.__all__))
+    try:
+        assert_type(bptt.check_cell(Relu(), rng), str)
+    except bptt.WrongCell as wrong:
+        print(wrong)
     for cell in (bptt.ELMAN, bptt.LSTM, bptt.GRU, bptt.TORCH_GRU, Relu()):
         recurrence(cell, rng)
     losses(rng)
