@@ -277,6 +277,18 @@ def test_losses_on_c_and_last_states_and_a_learned_first(page):
     close([g.s0, *g[:3]], grad(learned, p.s0[0], *p.params))
 
 
+@pytest.mark.parametrize("T", [1, 2, 6])
+def test_penalties(page, T):
+    h = np.random.default_rng(10).standard_normal((T, 3, 4))
+
+    def penalised(h):
+        return 0.2 * anp.sum(h * h) + 5 * sum(anp.sum((h[t] - h[t - 1]) ** 2) for t in range(1, T))
+
+    value, dh = page["penalty"](h, 0.2, 5.0)
+    assert value == pytest.approx(penalised(h), rel=1e-13)
+    close([dh], grad(penalised, h))
+
+
 @pytest.mark.parametrize("name", oracle.CELLS)
 @pytest.mark.parametrize("fill", [0.0, 1e3, -7.0])
 def test_padding_of_any_kind_changes_no_gradient(page, name, fill):
