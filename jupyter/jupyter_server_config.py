@@ -22,7 +22,8 @@ kernelspec:
 
 # {title}
 
-Each link opens a chapter as a notebook. Run it from top to bottom, with Shift and Enter, then change it.
+Each link opens a chapter as a notebook. Run it from top to bottom, with Shift and Enter, then
+change it.
 Theorems and exercises stand here as plain text; the site, which `make book` writes, sets them.
 
 [Front page](../book/index.md): the question, its answer in short, and how to read on.

@@ -154,7 +154,9 @@ def named(folder: Path, name: str, text: str) -> str:
 
 def joined(scripts: list[Path]) -> str:
     """All scripts in one, each a statement of its own, without the names of source maps."""
-    texts = [re.sub(r"//# sourceMappingURL=.*", "", path.read_text(encoding="utf-8")) for path in scripts]
+    texts = [
+        re.sub(r"//# sourceMappingURL=.*", "", path.read_text(encoding="utf-8")) for path in scripts
+    ]
     return "\n;\n".join(texts)
 
 
