@@ -14,6 +14,10 @@ ROOT = Path(__file__).parents[1]
 START = Path("_build", "start.md")
 FRONT = """\
 ---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
 kernelspec:
   display_name: Python 3
   language: python
