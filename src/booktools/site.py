@@ -20,7 +20,7 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from . import deferred, style
+from . import build, deferred, style
 from .mathematics import HERE, node
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -100,6 +100,15 @@ ROOT = """<!DOCTYPE html>
 <body><p><a href="{front}">{title}</a></p></body>
 </html>
 """
+
+
+def execute(app: Sphinx, config: Any) -> None:
+    """Run what is not in the cache as ``make book`` does, which has done so before it calls Sphinx.
+
+    myst-nb by itself runs one notebook after the other, and splits a line that it gets in parts.
+    """
+    if not build.execute(Path(app.confdir)):
+        raise ExtensionError("Some notebooks fail: see above.")
 
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
@@ -307,5 +316,6 @@ def clean(root: Path, bundled: set[Path]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("config-inited", execute, priority=900)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True}
