@@ -20,7 +20,7 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from . import build, deferred, style
+from . import deferred, style
 from .mathematics import HERE, node
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -107,6 +107,8 @@ def execute(app: Sphinx, config: Any) -> None:
 
     myst-nb by itself runs one notebook after the other, and splits a line that it gets in parts.
     """
+    from . import build  # late: it brings all of Jupyter Book
+
     if not build.execute(Path(app.confdir)):
         raise ExtensionError("Some notebooks fail: see above.")
 
