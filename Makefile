@@ -11,8 +11,8 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 lab: .venv/installed
-	# its settings let a double click open Markdown as a notebook
-	JUPYTER_CONFIG_PATH=$(CURDIR)/jupyter $(BIN)/jupyter lab book
+	# its settings: the page that it starts on, and that a double click opens Markdown as a notebook
+	JUPYTER_CONFIG_PATH=$(CURDIR)/jupyter $(BIN)/jupyter lab
 
 check: .venv/installed
 	$(BIN)/ruff check

