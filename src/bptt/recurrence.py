@@ -81,7 +81,8 @@ class Unrolled(NamedTuple):
 
     def _fitting(self, table: Partials, steps: slice) -> Partials:
         cell, lead, n = self.cell, self.s[1:][steps].shape[:2], self.params.W.shape[1]
-        instance(f"partials of {cell}", table, Partials)
+        if not isinstance(table, Partials):  # to name the cell takes time
+            instance(f"partials of {cell}", table, Partials)
         for name, got, columns in zip("pq", table, (cell.direct, cell.own), strict=True):
             needs = *lead, cell.parts, cell.gates + columns, n
             shape = None if got is None else np.shape(got)
