@@ -145,9 +145,10 @@ def forward(cell: Cell, params: Params, x: Array, s0: Array) -> Unrolled:
     """The run of :func:`unroll`, for arguments that are checked."""
     (T, B, d), (rows, n), gates = x.shape, params.W.shape, cell.gates
     dtype = np.result_type(*params, x, s0)
-    s, kept = np.empty((T + 1, B, cell.parts * n), dtype), np.empty((T, cell.kept, B, n), dtype)
-    s[0] = s0
-    states = _by_part(s, cell.parts)
+    # In memory, the parts of a state lie one after the other within a step, and so do the gates.
+    states = np.empty((T + 1, cell.parts, B, n), dtype)
+    kept = np.empty((T, cell.kept, B, n), dtype)
+    states[0] = _by_part(s0[None], cell.parts)[0]
     q = kept[:, : gates + cell.own] if cell.kept else states[1:]
     q[:, gates:] = params.b[rows:].reshape(cell.own, 1, n)
     beside = B == 1 or gates == 1  # then one product is faster, its gates side by side
@@ -167,6 +168,7 @@ def forward(cell: Cell, params: Params, x: Array, s0: Array) -> Unrolled:
         for before, h, *step in zip(*(a[steps] for a in views), strict=True):
             multiply(h, Wt, out=product)
             cell.step(before, p, *step)
+    s = states.swapaxes(1, 2).reshape(T + 1, B, -1)
     if not np.isfinite(s.sum()) and not (finite := np.isfinite(s)).all():
         t = finite.all(axis=(1, 2)).argmin()
         raise OutOfRange(f"s: {cell} comes to numbers too large for {dtype} at step {t}")
