@@ -108,13 +108,20 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         return
     root = Path(app.outdir)
     pages = {path: path.read_text() for path in sorted(root.rglob("*.html"))}
+    pages = {path: text for path, text in pages.items() if POLICY not in text}  # if not done before
     sheets = gather(root, pages, SHEET, SHEET_2)
     scripts = gather(root, pages, re.compile(r'<script\b[^>]*\bsrc="([^"?:]*)[^"]*"'))
     bundled = [path for path in scripts if path.name not in SEARCH]
-    style_name = bundle_styles(root, sheets, [*pages, *bundled, HERE / "page.js"])
-    script = SETTINGS + patient(joined([*bundled, HERE / "page.js"]))
-    script_name = named(root / "_static", "book.js", script)
-    theme_name = named(root / "_static", "theme.js", THEME)
+    if app.config.only_pages:  # the bundles of the site that stands are theirs, too
+        style_name, script_name, theme_name = (
+            next((root / "_static").glob(name)).name
+            for name in ("book.*.css", "book.*.js", "theme.*.js")
+        )
+    else:
+        style_name = bundle_styles(root, sheets, [*pages, *bundled, HERE / "page.js"])
+        script = SETTINGS + patient(joined([*bundled, HERE / "page.js"]))
+        script_name = named(root / "_static", "book.js", script)
+        theme_name = named(root / "_static", "theme.js", THEME)
     dark_figures(root)
     for path, text in pages.items():
         up = "../" * len(path.relative_to(root).parent.parts)
@@ -230,6 +237,8 @@ def subset_fonts(css: str, static: Path, characters: set[int]) -> str:
 def dark_figures(root: Path) -> None:
     """Beside each figure, its twin for the dark theme: the same lines in lighter colours."""
     for figure in sorted((root / "_images").glob("*.svg")):
+        if figure.name.endswith(".dark.svg"):
+            continue
         text = figure.read_text()
         for light, dark in style.IN_THE_DARK.items():
             text = text.replace(light, dark)
