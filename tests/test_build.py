@@ -34,6 +34,9 @@ kernelspec:
   display_name: Python 3
   language: python
   name: python3
+myst:
+  html_meta:
+    description: A small chapter on squares.
 ---
 
 # A small chapter
@@ -91,11 +94,20 @@ plt.plot(np.linspace(-1, 1) ** 2);
 See {numref}`fig-square`.
 """
 
+FRONT = """\
+---
+myst:
+  html_meta:
+    description: A page of a small book.
+---
+
+"""
+
 PAGES = {
-    "index.md": "# Front\n\nTo [the chapter](chapter.md).\n",
+    "index.md": FRONT + "# Front\n\nTo [the chapter](chapter.md).\n",
     "chapter.md": CHAPTER,
-    "equations.md": "# Every equation\n\n```{checked-equations}\n```\n",
-    "references.md": "# References\n\n```{bibliography}\n```\n",
+    "equations.md": FRONT + "# Every equation\n\n```{checked-equations}\n```\n",
+    "references.md": FRONT + "# References\n\n```{bibliography}\n```\n",
     "references.bib": "@misc{BOOK, author = {Someone}, title = {Some title}, year = {2000}}\n",
 }
 

@@ -88,12 +88,15 @@ def key(root: Path, page: Page) -> str:
 def reached(cells: str, path: Path) -> set[Path]:
     """The modules of our packages that a chapter's cells lead to."""
     found = code.followed(code.imported(cells, path))
-    while more := {
-        module
-        for text in (cells, *map(_text, found))
-        for package in _computed_imports(text)
-        for module in _modules(package)
-    } - found:
+    while (
+        more := {
+            module
+            for text in (cells, *map(_text, found))
+            for package in _computed_imports(text)
+            for module in _modules(package)
+        }
+        - found
+    ):
         found = code.followed(found | more)
     return found
 
@@ -248,7 +251,7 @@ def environment(reader: Mapping[str, str], home: Path) -> dict[str, str]:
 
 
 def prepare(home: Path) -> None:
-    """Make that home: quiet kernels, and Matplotlib's list of fonts, whose making warns in cells."""
+    """Make that home: quiet kernels, and the list of fonts, which warns where it is made."""
     profile = home / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)
     (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 'ERROR'\n")

@@ -14,10 +14,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import bptt
 import yaml
 from pybtex import errors as pybtex_errors
 from pybtex.database.input.bibtex import Parser as BibTeX
+
+import bptt
 
 from . import mathematics
 from .checked import describes, needs_check, needs_check_of_its_own
@@ -99,7 +100,7 @@ def bad_yaml(file: Path) -> list[Mistake]:
     return []
 
 
-def committed(root: Path) -> Iterator[Mistake] | list[Mistake]:
+def committed(root: Path) -> list[Mistake]:
     """Notebooks with outputs do not belong into the repository."""
     message = "outputs are not committed: keep the chapter as .md (jupytext --to md:myst FILE)"
     found = [path for path in (root / "book").rglob("*.ipynb") if "checkpoint" not in str(path)]
@@ -177,14 +178,18 @@ def statements(page: Page) -> Iterator[Mistake]:
             message = "a display without a label: write $$ ... $$ (eq-name), or (def-name)"
             yield Mistake(page.file, formula.line, message)
         elif formula.label and needs_check(formula.label) and formula.label not in checked:
-            message = f"equation {formula.label} has no check: call verified({formula.label!r}, ...)"
+            message = _unchecked("equation", formula.label)
             yield Mistake(page.file, formula.line, message)
     for kind, name, line in ((one.kind, one.name, one.line) for one in page.statements):
         if not name:
             yield Mistake(page.file, line, f"a {kind} without a label: add :label:")
         elif needs_check_of_its_own(kind) and name not in checked:
-            message = f"{kind} {name} has no check: call verified({name!r}, ...)"
+            message = _unchecked(kind, name)
             yield Mistake(page.file, line, message)
+
+
+def _unchecked(kind: str, label: str) -> str:
+    return f"{kind} {label} has no check: call verified({label!r}, ...) on this page"
 
 
 def checked_labels(page: Page) -> list[tuple[str, int]]:

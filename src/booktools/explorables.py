@@ -58,10 +58,11 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     root, static = Path(app.outdir), Path(app.outdir) / "_static"
-    for source in (static / "explorables").glob("*"):
-        source.unlink()  # copied with all that is static; the page loads what is made here
     target = static / "explorables"
     target.mkdir(parents=True, exist_ok=True)
+    for source in (Path(app.confdir) / FOLDER).glob("*"):
+        # copied with all that is static; the page loads what is made here
+        (target / source.name).unlink(missing_ok=True)
     style = (Path(app.confdir) / FOLDER / "explorables.css").read_text(encoding="utf-8")
     sheet = named(target, "explorables.css", style)
     files = {
@@ -69,7 +70,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     }
     for page in sorted(root.rglob("*.html")):
         text = page.read_text(encoding="utf-8")
-        if not (found := TAG.findall(text)):
+        if not (found := TAG.findall(text)) or sheet in text:  # done before
             continue
         folder = "../" * len(page.relative_to(root).parent.parts) + "_static/explorables/"
         head = f'<link rel="stylesheet" href="{folder}{sheet}">\n' + "".join(

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from IPython.core.inputtransformer2 import TransformerManager
 from docutils.nodes import fully_normalize_name
+from IPython.core.inputtransformer2 import TransformerManager
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
@@ -159,12 +159,7 @@ def _read_directive(
 ) -> None:
     """Read a directive: its options, and its content, if that is MyST."""
     page.directives.append((name, line))
-    parsed = parse_directive_text(
-        _AnyDirective,  # type: ignore[arg-type]
-        "",
-        token.content,
-        validate_options=False,
-    )
+    parsed = parse_directive_text(_AnyDirective, "", token.content, validate_options=False)
     for warning in parsed.warnings:
         page.wrong(line + 1, f"options of {{{name}}}: {' '.join(warning.msg.split())}")
     options = parsed.options

@@ -62,7 +62,8 @@ def followed(files: Iterable[Path], without: Set[Path] = frozenset()) -> set[Pat
 
 def imported(source: str, path: Path) -> list[Path]:
     """The files of FOLDERS that a source, which stands at this path, imports itself."""
-    return [file for _, *origin in _imports(source, path) for file in _defining(*origin)]
+    imports = _imports(source, path)
+    return [file for _, module, name in imports for file in _defining(module, name)]
 
 
 @functools.cache
