@@ -2,10 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench experiments clean
+.PHONY: book page watch test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench experiments clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
+
+# One chapter into the site that stands, and what it needs executed: make page PAGE=gates
+page: .venv/installed
+	$(BIN)/python -m booktools.build --page $(PAGE)
+
+# Builds what has changed as you save, and reloads the page in the browser.
+watch: .venv/installed
+	$(BIN)/python -m booktools.watch
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
@@ -34,7 +42,15 @@ site-test: book
 	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
 
 # Notebooks as Colab gets them, of the last commit, where nothing is installed; needs the package index.
-notebooks-test: .venv/installed
+notebooks-# One chapter into the site that stands, and what it needs executed: make page PAGE=gates
+page: .venv/installed
+	$(BIN)/python -m booktools.build --page $(PAGE)
+
+# Builds what has changed as you save, and reloads the page in the browser.
+watch: .venv/installed
+	$(BIN)/python -m booktools.watch
+
+test: .venv/installed
 	$(BIN)/python -m pytest -n 0 tests/notebooks
 
 # Lighthouse, median of five, for the figures of a release.

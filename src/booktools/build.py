@@ -2,7 +2,7 @@
 
 ``python -m booktools.build [folder]``; any warning fails. Where nothing has changed since the last
 build that succeeded, nothing is done. With ``--page NAME`` one page is written anew into the site
-that stands, and the others stay as they are.
+that stands, and the others stay as they are; with ``--changed`` those that have changed.
 """
 
 import argparse
@@ -139,8 +139,18 @@ def state_of(root: Path) -> str:
     return digest(root, [*sources, *settings], *(os.environ.get(name, "") for name in ADDRESSES))
 
 
-def build(root: Path, names: list[str]) -> bool:
-    """Build the book, or only pages of these names; whether that succeeded."""
+def has_changed(root: Path, page: Page) -> bool:
+    """Whether a page of the site is older than its source, or than what that imports or reads."""
+    html = root / "_build" / "html" / f"{page.name}.html"
+    return (
+        not html.is_file()
+        or html.stat().st_mtime < page.file.stat().st_mtime
+        or bool(page.cells and not is_executed(execution_cache(root, page)))
+    )
+
+
+def build(root: Path, names: list[str], changed: bool) -> bool:
+    """Build the book, or only these pages, or those that have changed; whether it stands."""
     stamp = root / "_build" / "built"
     state = state_of(root)
     if not names and stamp.is_file() and stamp.read_text() == state:
@@ -155,9 +165,13 @@ def build(root: Path, names: list[str]) -> bool:
         there = ", ".join(page.file.stem for page in pages)
         print(f"PAGE: got {', '.join(names)}, needs names of pages: {there}", file=sys.stderr)
         return False
-    if only and not (root / "_build" / ".doctrees" / "environment.pickle").is_file():
-        print("There is no site yet, so this builds all of it, once.")
+    if not (root / "_build" / ".doctrees" / "environment.pickle").is_file():
+        if names:
+            print("There is no site yet, so this builds all of it, once.")
         only = []
+    elif changed and not (only := [page for page in pages if has_changed(root, page)]):
+        print("No page has changed.")
+        return True
     stamp.unlink(missing_ok=True)
     prune(root, [page.name for page in pages])
     if not (execute(root, only or pages) and write(root, only)):
@@ -173,10 +187,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="booktools.build", description="Build the book.")
     parser.add_argument("folder", nargs="?", default=".", type=Path)
     parser.add_argument("--page", nargs="+", default=[], metavar="NAME", help="only these pages")
+    parser.add_argument("--changed", action="store_true", help="only pages that have changed")
     asked = parser.parse_args()
     root, start = asked.folder.resolve(), time.perf_counter()
     names = [Path(name).name.removesuffix(".md") for name in asked.page]
-    if not build(root, names):
+    if not build(root, names, asked.changed):
         return 1
     html = root / "_build" / "html"
     seconds = time.perf_counter() - start
