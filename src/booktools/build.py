@@ -96,7 +96,8 @@ def found_wrong(page: Page, result: ExecutionResult) -> list[str]:
         for number, inside in IN_CELL.findall(text):
             if 0 < int(number) <= len(page.cells):
                 line = page.cells[int(number) - 1].line + int(inside) - 1
-        faults.append(f"{line}: {text.splitlines()[-1] if text else result.err!r}\n{text}")
+        text = text or repr(result.err)
+        faults.append(f"{line}: {text.splitlines()[-1]}\n{text}")
     return faults
 
 

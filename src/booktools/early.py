@@ -22,7 +22,7 @@ import bptt
 
 from . import mathematics
 from .checked import describes, needs_check, needs_check_of_its_own
-from .pages import Label, Mistake, Page, below, calls, extensions, normal, read, settings
+from .pages import Label, Mistake, Page, below, extensions, normal, read, settings
 
 # Roles that refer, and the kinds of labels that they may lead to; None: to any.
 ROLES = {"eq": {"equation"}, "ref": None, "numref": None, "prf:ref": None, "exercise": {"exercise"}}
@@ -136,8 +136,7 @@ def code(page: Page) -> Iterator[Mistake]:
         if strange := set(below(cell.options, "mystnb")) & {"figures", "images", "img", "fig"}:
             message = f"mystnb: {strange.pop()} says nothing: it is figure, and image"
             yield Mistake(page.file, cell.fence, message)
-    for call, line in calls(page):
-        name = ast.unparse(call.func)
+    for name, call, line in page.calls:
         if name.endswith("default_rng") and not call.args and not call.keywords:
             yield Mistake(page.file, line, "default_rng() differs at each build: give it a seed")
         elif re.fullmatch(r"(np|numpy)\.random\.(?!default_rng|Generator|[A-Z])\w+", name):
@@ -150,7 +149,7 @@ def style(page: Page) -> Iterator[Mistake]:
     for cell in page.cells:
         drawn = re.search(r"^(?:import|from) (matplotlib\.pyplot|bptt\.figures)", cell.source, re.M)
         if drawn or below(cell.options, "mystnb").get("figure"):
-            if not any(ast.unparse(call.func) == "style.use" for call, _ in calls(page)):
+            if not any(name == "style.use" for name, _, _ in page.calls):
                 message = "figures without style.use(): call it (from booktools import style)"
                 yield Mistake(page.file, cell.line, message)
             return
@@ -196,8 +195,8 @@ def checked_labels(page: Page) -> list[tuple[str, int]]:
     """The labels that ``verified`` is called with, and where."""
     return [
         (call.args[0].value, line)
-        for call, line in calls(page)
-        if ast.unparse(call.func).rpartition(".")[2] == "verified"
+        for name, call, line in page.calls
+        if name.rpartition(".")[2] == "verified"
         and call.args
         and isinstance(call.args[0], ast.Constant)
         and isinstance(call.args[0].value, str)

@@ -6,9 +6,8 @@ Nothing is executed and Sphinx is not needed, so that the whole book is read in 
 import ast
 import contextlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +93,16 @@ class Page:
     statements: list[Label] = field(default_factory=list)  # of sphinx-proof, name "" if missing
     directives: list[tuple[str, int]] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
+
+    @cached_property
+    def calls(self) -> list[tuple[str, ast.Call, int]]:
+        """Every call in the cells, with the name of what is called and its line."""
+        return [
+            (ast.unparse(node.func), node, cell.line + node.lineno - 1)
+            for cell in self.cells
+            for node in ast.walk(ast.parse(plain(cell)))
+            if isinstance(node, ast.Call)
+        ]
 
     def wrong(self, line: int, message: str) -> None:
         self.mistakes.append(Mistake(self.file, line, message))
@@ -248,14 +257,6 @@ def extensions(root: Path) -> tuple[str, ...]:
 def normal(label: str) -> str:
     """A label as Sphinx compares it."""
     return fully_normalize_name(label)
-
-
-def calls(page: Page) -> Iterator[tuple[ast.Call, int]]:
-    """Every call in the cells of a page, with its line."""
-    for cell in page.cells:
-        for node in ast.walk(ast.parse(plain(cell))):
-            if isinstance(node, ast.Call):
-                yield node, cell.line + node.lineno - 1
 
 
 def plain(cell: Cell) -> str:
