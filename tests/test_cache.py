@@ -106,7 +106,7 @@ def key(root, cells, prose=""):
     """The key of a chapter, as a new process finds it."""
     file = root / "book" / "chapter.md"
     file.write_text(f"{FRONT}{cells}```\n{prose}")
-    for function in (cache._data, cache._computed_imports):
+    for function in (cache._key, cache._data, cache._computed_imports):
         function.cache_clear()
     return cache.key(root, pages.read("book/chapter", file, ()))
 

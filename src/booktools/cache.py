@@ -69,19 +69,24 @@ def files(*folders: Path) -> list[Path]:
 
 def key(root: Path, page: Page) -> str:
     """What the outputs of a chapter depend on, in one hash."""
+    written = tuple(cell.source for cell in page.cells)
     cells = "\n".join(map(plain, page.cells))
-    modules = reached(cells, page.file)
-    read = set(_data(root, page.file.parent, cells))
+    return _key(root, page.file, (*written, str(page.front.get("kernelspec"))), cells)
+
+
+@cache  # for the build asks, and Sphinx again
+def _key(root: Path, file: Path, written: tuple[str, ...], cells: str) -> str:
+    modules = reached(cells, file)
+    read = set(_data(root, file.parent, cells))
     for module in modules - {RUNNER}:
         read |= _data(root, module.parent, _text(module))
     texts = {module: _text(module) for module in modules}
     if not SHOWS_WORDS & _names(_tree(cells)):
         texts = {module: code.without_words(text) for module, text in texts.items()}
-    parts = [cell.source for cell in page.cells]
-    parts += [str(page.front.get("kernelspec"))]
+    parts = list(written)
     parts += [f"{module.parent.name}.{module.stem} {texts[module]}" for module in sorted(texts)]
     parts += [os.environ.get(name, "") for name in ARITHMETIC]
-    parts += [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(read)]
+    parts += [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(read)]
     return digest(root, [root / "constraints.txt"], *parts)
 
 
