@@ -65,9 +65,10 @@ class Handler(SimpleHTTPRequestHandler):
         """Say so when the site has been built."""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
+        built = self.server.built
         self.end_headers()
         with self.server.changed:
-            self.server.changed.wait()
+            self.server.changed.wait_for(lambda: self.server.built > built)
         self.wfile.write(b"data: built\n\n")
 
     def log_message(self, format: str, *args: object) -> None:
@@ -81,9 +82,8 @@ def seen(root: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in found if path.exists()}
 
 
-def changes(root: Path) -> Iterator[set[Path]]:
+def changes(root: Path, before: dict[Path, int]) -> Iterator[set[Path]]:
     """The files that have changed, each time that some have, and the writing is over."""
-    before = seen(root)
     while True:
         time.sleep(PAUSE)
         now = seen(root)
@@ -115,12 +115,13 @@ def main() -> int:
     asked = parser.parse_args()
     root = asked.folder.resolve()
     build = [sys.executable, "-m", "booktools.build", str(root)]
+    before = seen(root)
     subprocess.run(build, check=False)
     site = Site(root / "_build" / "html", asked.port)
     threading.Thread(target=site.serve_forever, daemon=True).start()
     print(f"Shown at http://127.0.0.1:{site.server_port}/ until Ctrl-C", flush=True)
     try:
-        for changed in changes(root):
+        for changed in changes(root, before):
             names = sorted(path.relative_to(root).as_posix() for path in changed)
             print("Changed:", ", ".join(names), flush=True)
             if subprocess.run([*build, *options(root, changed)], check=False).returncode == 0:
