@@ -9,6 +9,7 @@ book: .venv/installed
 
 # One chapter into the site that stands, and what it needs executed: make page PAGE=gates
 page: .venv/installed
+	@test -n "$(PAGE)" || { echo "Which page? For example: make page PAGE=gates"; exit 2; }
 	$(BIN)/python -m booktools.build --page $(PAGE)
 
 # Builds what has changed as you save, and reloads the page in the browser.
@@ -44,6 +45,7 @@ site-test: book
 # Notebooks as Colab gets them, of the last commit, where nothing is installed; needs the package index.
 notebooks-# One chapter into the site that stands, and what it needs executed: make page PAGE=gates
 page: .venv/installed
+	@test -n "$(PAGE)" || { echo "Which page? For example: make page PAGE=gates"; exit 2; }
 	$(BIN)/python -m booktools.build --page $(PAGE)
 
 # Builds what has changed as you save, and reloads the page in the browser.

@@ -28,7 +28,16 @@ from nbformat import NotebookNode
 from sphinx.util.console import nocolor
 
 from . import early
-from .cache import MEASURED, digest, execution_cache, files, is_executed, isolated, prune
+from .cache import (
+    ARITHMETIC,
+    MEASURED,
+    digest,
+    execution_cache,
+    files,
+    is_executed,
+    isolated,
+    prune,
+)
 from .pages import Page
 
 FORMAT = {"name": "myst_nb_md", "type": "plugin"}
@@ -138,7 +147,8 @@ def state_of(root: Path) -> str:
     """All that the site is made from, in one hash."""
     settings = [path for path in root.glob("[!.]*") if path.is_file()]
     sources = files(root / "book", root / "src", root / MEASURED)
-    return digest(root, [*sources, *settings], *(os.environ.get(name, "") for name in ADDRESSES))
+    chosen = (os.environ.get(name, "") for name in (*ADDRESSES, *ARITHMETIC))
+    return digest(root, [*sources, *settings], *chosen)
 
 
 def has_changed(root: Path, page: Page) -> bool:
