@@ -43,16 +43,7 @@ site-test: book
 	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
 
 # Notebooks as Colab gets them, of the last commit, where nothing is installed; needs the package index.
-notebooks-# One chapter into the site that stands, and what it needs executed: make page PAGE=gates
-page: .venv/installed
-	@test -n "$(PAGE)" || { echo "Which page? For example: make page PAGE=gates"; exit 2; }
-	$(BIN)/python -m booktools.build --page $(PAGE)
-
-# Builds what has changed as you save, and reloads the page in the browser.
-watch: .venv/installed
-	$(BIN)/python -m booktools.watch
-
-test: .venv/installed
+notebooks-test: .venv/installed
 	$(BIN)/python -m pytest -n 0 tests/notebooks
 
 # Lighthouse, median of five, for the figures of a release.
