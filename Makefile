@@ -2,10 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench experiments clean
+.PHONY: book page watch test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench experiments clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
+
+# One chapter into the site that stands, and what it needs executed: make page PAGE=gates
+page: .venv/installed
+	@test -n "$(PAGE)" || { echo "Which page? For example: make page PAGE=gates"; exit 2; }
+	$(BIN)/python -m booktools.build --page $(PAGE)
+
+# Builds what has changed as you save, and reloads the page in the browser.
+watch: .venv/installed
+	$(BIN)/python -m booktools.watch
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term

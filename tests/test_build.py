@@ -11,6 +11,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
+BUILD = ("-m", "booktools.build")
+JUPYTER_BOOK = (str(Path(sys.executable).with_name("jupyter-book")), "build")  # without make
 
 TOC = """\
 format: jb-book
@@ -34,6 +36,9 @@ kernelspec:
   display_name: Python 3
   language: python
   name: python3
+myst:
+  html_meta:
+    description: A small chapter on squares.
 ---
 
 # A small chapter
@@ -91,11 +96,20 @@ plt.plot(np.linspace(-1, 1) ** 2);
 See {numref}`fig-square`.
 """
 
+FRONT = """\
+---
+myst:
+  html_meta:
+    description: A page of a small book.
+---
+
+"""
+
 PAGES = {
-    "index.md": "# Front\n\nTo [the chapter](chapter.md).\n",
+    "index.md": FRONT + "# Front\n\nTo [the chapter](chapter.md).\n",
     "chapter.md": CHAPTER,
-    "equations.md": "# Every equation\n\n```{checked-equations}\n```\n",
-    "references.md": "# References\n\n```{bibliography}\n```\n",
+    "equations.md": FRONT + "# Every equation\n\n```{checked-equations}\n```\n",
+    "references.md": FRONT + "# References\n\n```{bibliography}\n```\n",
     "references.bib": "@misc{BOOK, author = {Someone}, title = {Some title}, year = {2000}}\n",
 }
 
@@ -111,22 +125,30 @@ def train(seed, n):
 SMALL = Experiment("small", train, [{"n": 2}], range(3))
 """
 
-# What is wrong: the text of the chapter, what replaces it, and what the build says of it.
+# What only execution finds: the text of the chapter, what replaces it, the text of the line that is
+# named, and what is said of it.
 FAULTS = {
-    "failing cell": ("style.use()", "style.use(1)", "TypeError"),
-    "failing check": ("list(2 * x)", "list(3 * x)", "EquationFails.*eq-slope, case 1 of 2"),
-    "warning in a cell": ("print(", 'warnings.warn("hm")\nprint(', "stderr"),
-    "no such equation": ("{eq}`eq-slope`", "{eq}`eq-slop`", "eq-slop"),
-    "no such source": ("{cite}`BOOK`", "{cite}`BOOKS`", "BOOKS"),
-    "no such page": ("(index.md)", "(indices.md)", "indices"),
-    "no alt text": ("  image:\n    alt: A curve that falls, then rises.\n", "", "without a desc"),
-    "equation without a check": ("(def-square)", "(eq-square)", "eq-square has no check"),
-    "display without a label": (" (def-square)", "", "without a label"),
+    "failing cell": ("style.use()", "style.use(1)", "style.use(1)", "TypeError"),
+    "failing check": (
+        "list(2 * x)",
+        "list(3 * x)",
+        "list(3 * x)",
+        "EquationFails.*eq-slope, case 1 of 2",
+    ),
+    "warning in a cell": (
+        "print(",
+        'warnings.warn("hm")\nprint(',
+        'warnings.warn("hm")',
+        "this warns, and a warning fails the build: UserWarning: hm",
+    ),
 }
 
-# More that is wrong, all at once.
-FAULTS_TOGETHER = {
+# What Sphinx finds by itself, where the book is built without make.
+FAULTS_OF_SPHINX = {
+    "no such equation": ("{eq}`eq-slope`", "{eq}`eq-slop`", "eq-slop"),
+    "no such source": ("{cite}`BOOK`", "{cite}`BOOKS`", "BOOKS"),
     "no such place": ("(index.md)", "(index.md#back)", "'back'"),
+    "equation without a check": ("(def-square)", "(eq-square)", "eq-square has no check"),
     "alt text that says nothing": ("A curve that falls, then rises.", "figure", "alt is 'figure'"),
     "theorem without a check": ("thm-even", "thm-odd", "theorem thm-odd has no check"),
     "check of nothing": ('"thm-odd"', '"thm-even"', "check of thm-even, which is no equation"),
@@ -135,16 +157,21 @@ FAULTS_TOGETHER = {
         "\\begin{align}x\\end{align}\n\nSee {num",
         "display without",
     ),
-    "one label twice": ("See {num", "$$ y $$ (def-square)\n\nSee {num", "duplicate label of eq"),
+    "one label twice": ("See {num", "$$ y $$ (eq-slope)\n\nSee {num", "duplicate label of eq"),
     "image without alt text": ("See {num", "![](image.svg)\n\nSee {num", "image.svg.*alt is ''"),
+    "warning in a cell": (
+        "print(",
+        'warnings.warn("hm")\nprint(',
+        "a cell warns: .*UserWarning: hm",
+    ),
 }
 
 
-def build(book, tool="booktools.build"):
+def build(book, *arguments, tool=BUILD, **variables):
     """Run the build in this folder, against the folder's own copy of src."""
-    environment = {**os.environ, "PYTHONPATH": str(book / "src")}
+    environment = {**os.environ, **variables, "PYTHONPATH": str(book / "src")}
     return subprocess.run(
-        [sys.executable, "-m", tool, str(book)],
+        [sys.executable, *tool, str(book), *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -162,6 +189,12 @@ def edit(path, old, new):
 def page(book, name):
     """A page of the site, parsed."""
     return BeautifulSoup((book / "_build" / "html" / "book" / name).read_text(), "html.parser")
+
+
+def sites(book):
+    """Every file of the site, by its path."""
+    html = book / "_build" / "html"
+    return {path: path.read_bytes() for path in html.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="session")
@@ -204,23 +237,26 @@ def test_the_route_without_make_gives_the_same_site(good, tmp_path):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_fails_the_build_and_again_on_a_second_run(book, fault):
-    old, new, said = FAULTS[fault]
-    edit(book / "book" / "chapter.md", old, new)
+def test_a_fault_of_a_cell_fails_the_build_and_again_on_a_second_run(book, fault):
+    old, new, at, said = FAULTS[fault]
+    chapter = book / "book" / "chapter.md"
+    edit(chapter, old, new)
     for _ in range(2):
         result = build(book)
         assert result.returncode != 0
-        assert re.search(said, result.stderr, re.DOTALL)
+        found = re.search(rf"book/chapter.md:(\d+): .*{said}", result.stderr, re.DOTALL)
+        assert found, result.stderr
+        assert at in chapter.read_text().splitlines()[int(found[1]) - 1]
 
 
-def test_many_faults_are_each_named(book):
+def test_sphinx_names_each_fault_where_the_book_is_built_without_make(book):
     (book / "book" / "image.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
-    for old, new, _ in FAULTS_TOGETHER.values():
+    for old, new, _ in FAULTS_OF_SPHINX.values():
         edit(book / "book" / "chapter.md", old, new)
-    result = build(book)
+    result = build(book, "-W", "-n", "--keep-going", tool=JUPYTER_BOOK)
     assert result.returncode != 0
-    for fault, (_, _, said) in FAULTS_TOGETHER.items():
-        assert re.search(said, result.stderr), (fault, result.stderr)
+    for fault, (_, _, said) in FAULTS_OF_SPHINX.items():
+        assert re.search(said, result.stderr, re.DOTALL), (fault, result.stderr)
 
 
 def test_an_unchanged_book_is_not_built_again_and_a_changed_one_is(book):
@@ -233,12 +269,84 @@ def test_an_unchanged_book_is_not_built_again_and_a_changed_one_is(book):
     assert "Another front" in page(book, "index.html").h1.text
 
 
-def test_an_edit_in_src_executes_the_chapters_again(book):
+@pytest.mark.parametrize("tool", [BUILD, JUPYTER_BOOK], ids=["make", "jupyter-book"])
+def test_an_edit_of_what_a_chapter_imports_executes_it_again(book, tool):
     assert "[0.5 0.5]" in page(book, "chapter.html").text
     edit(book / "src" / "bptt" / "readout.py", "\n    return e / ", "\n    return 7 * e / ")
-    result = build(book)
+    result = build(book, tool=tool)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "[3.5 3.5]" in page(book, "chapter.html").text
+
+
+def test_an_edit_of_anything_else_executes_nothing(book):
+    for file, old, new in (
+        ("booktools/build.py", "TIMEOUT = 300", "TIMEOUT = 200"),
+        ("bptt/readout.py", '"""', '"""More: '),
+        ("bptt/tasks.py", "import", "import ast\nimport"),
+        ("experiments/gates.py", "import", "import ast\nimport"),
+    ):
+        path = book / "src" / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+    (book / "src" / "experiments" / "small.py").write_text(SMALL)
+    result = build(book)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Writing the site" in result.stdout
+    assert "executed" not in result.stdout
+
+
+def test_one_page_is_written_and_the_others_stay(book):
+    html = book / "_build" / "html" / "book"
+    (html / "equations.html").write_text("left alone")
+    edit(book / "book" / "chapter.md", "print(", "print(1234, ")
+    edit(book / "book" / "equations.md", "# Every", "# Each")
+    result = build(book, "--page", "chapter")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1234" in page(book, "chapter.html").text
+    assert (html / "equations.html").read_text() == "left alone"
+    result = build(book, "--page", "chaptr")
+    assert result.returncode == 1
+    assert "PAGE: got chaptr, needs names of pages: index, chapter" in result.stderr
+    assert build(book).returncode == 0  # and then all are
+    assert "Each equation" in page(book, "equations.html").h1.text
+
+
+def test_pages_that_have_changed_are_written_and_no_others(book):
+    (book / "README.md").write_text("which is no page")
+    assert "No page has changed." in build(book, "--changed").stdout
+    edit(book / "book" / "index.md", "# Front", "# Another front")
+    edit(book / "src" / "bptt" / "readout.py", "\n    return e / ", "\n    return 7 * e / ")
+    result = build(book, "--changed")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Writing book/index, book/chapter\n" in result.stdout
+    assert "[3.5 3.5]" in page(book, "chapter.html").text
+
+
+def test_addresses_from_the_environment_are_part_of_what_a_site_is_made_from(book):
+    assert "Nothing has changed" in build(book).stdout
+    result = build(book, BOOK_URL="https://example.org/rnn/", GITHUB_REPOSITORY="someone/rnn")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "https://example.org/rnn/" in str(page(book, "chapter.html"))
+    assert "github.com/someone/rnn" in str(page(book, "chapter.html"))
+
+
+def test_the_environment_of_a_reader_does_not_reach_the_pages(book):
+    before = sites(book)
+    shutil.rmtree(book / "_build")
+    (book / "matplotlibrc").write_text("backend: agg\nlines.linewidth: 9\n")
+    result = build(
+        book,
+        MPLBACKEND="Agg",
+        MATPLOTLIBRC=str(book / "matplotlibrc"),
+        PYTHONOPTIMIZE="1",
+        PYTHONWARNINGS="always",
+        HOME="/proc/nobody",
+        XDG_CONFIG_HOME="/proc/nobody",
+        TZ="Asia/Tokyo",
+        LC_ALL="C",
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert sites(book) == before
 
 
 def test_new_measurements_execute_the_chapters_again(book):
@@ -274,13 +382,13 @@ def test_stored_trainings_are_read_until_their_code_changes(book):
 
 
 def test_two_builds_from_nothing_are_byte_identical(book):
-    result = build(book, tool="booktools.reproducible")
+    result = build(book, tool=("-m", "booktools.reproducible"))
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_a_page_that_differs_from_build_to_build_is_named(book):
     edit(book / "book" / "chapter.md", "print(", "import os\n\nprint(os.urandom(8), ")
-    result = build(book, tool="booktools.reproducible")
+    result = build(book, tool=("-m", "booktools.reproducible"))
     assert result.returncode == 1
     assert "differs: book/chapter.html" in result.stderr
 

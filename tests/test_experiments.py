@@ -210,7 +210,7 @@ def test_a_run_that_is_killed_goes_on(source, tmp_path, monkeypatch, name):
 
 # What is changed, and whether the rows of the experiment "slow" are then stale.
 CHANGES = {
-    "code of a cell": ("bptt/cells.py", "p = s * s", "p = s + s", True),
+    "code of a cell": ("bptt/cells.py", "p = s[0] * s[0]", "p = s[0] + s[0]", True),
     "comment in a cell": ("bptt/cells.py", "# the logistic gates first", "# these first", False),
     "docstring of a cell": ("bptt/cells.py", "Long short-term memory", "A long memory", False),
     "figures": ("bptt/figures.py", "= 0.27, 1.4", "= 0.28, 1.4", False),

@@ -7,6 +7,7 @@ without a description are warnings, and warnings fail the build.
 """
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,68 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from .cache import execution_cache
+from .cache import execution_cache, isolated, key
+from .pages import Page, extensions, read
 
 logger = logging.getLogger(__name__)
 CHECK = re.compile(r"(?P<label>\S+) checked(?: in (?P<cases>\d+) cases)?: (?P<found>.+)")
 STATEMENTS = ("theorem", "lemma", "proposition", "corollary", "property")  # of sphinx-proof
 
+kernels = ExitStack()  # what holds while kernels may start
 
-def use_cache(app: Sphinx, config: Any) -> None:
-    """Key the cache on the code that notebooks import, which myst-nb's own key leaves out."""
-    config.nb_execution_cache_path = str(execution_cache(Path(app.confdir)))
+
+def needs_check(label: str) -> bool:
+    """Whether an equation of this label states something; others define."""
+    return not label.startswith("def-")
+
+
+def needs_check_of_its_own(kind: str) -> bool:
+    """Whether a directive of sphinx-proof states something."""
+    return kind in STATEMENTS
+
+
+def describes(alt: str, address: str) -> bool:
+    """Whether a text says what an image shows: not nothing, not its file's name."""
+    return len(alt.split()) >= 3 and not (address and Path(address).name in alt)
+
+
+def outdated(app: Sphinx, env: Any, *sets: set[str]) -> list[str]:
+    """Read a chapter again if what it imports or reads has changed, which Sphinx does not see."""
+    return app.config.only_pages or [
+        name
+        for name, before in getattr(env, "executed_with", {}).items()
+        if Path(env.doc2path(name)).is_file()
+        and before != key(Path(app.confdir), written(app, name))
+    ]
+
+
+def written(app: Sphinx, name: str) -> Page:
+    """A page as it is written."""
+    root = Path(app.confdir)
+    return read(name, Path(app.env.doc2path(name)), extensions(root))
+
+
+def use_cache(app: Sphinx, name: str, source: list[str]) -> None:
+    """Let myst-nb execute a chapter into the cache that is keyed on all that it depends on."""
+    env: Any = app.env
+    page = written(app, name)
+    env.executed_with.pop(name, None)
+    if page.cells:
+        folder = execution_cache(Path(app.confdir), page)
+        env.executed_with[name] = folder.name
+        env.mystnb_config = env.mystnb_config.copy(execution_cache_path=str(folder))
+
+
+def isolate(app: Sphinx, env: Any, names: list[str]) -> None:
+    """Hide the reader's environment while pages are read, for kernels may start."""
+    if only := app.config.only_pages:  # of others, those that have never been read
+        names[:] = [name for name in names if name in only or name not in env.all_docs]
+    kernels.enter_context(isolated(Path(app.confdir)))
+
+
+def restore(app: Sphinx, env: Any) -> None:
+    """The environment as it was; Git and others ask for it."""
+    kernels.close()
 
 
 def read_page(app: Sphinx, doctree: nodes.document) -> None:
@@ -36,13 +89,13 @@ def read_page(app: Sphinx, doctree: nodes.document) -> None:
         if isinstance(node, nodes.math_block):
             if not label or node["nowrap"]:  # a bare align, whose label is random
                 logger.warning("display without a label: %s", node.astext(), location=node)
-            elif not label.startswith("def-") and label not in checks:
+            elif needs_check(label) and label not in checks:
                 logger.warning("equation %s has no check", label, location=node)
             if label:
                 found.append((label, node.astext(), checks.get(label, [])))
             if label in checks:
                 node.parent.insert(node.parent.index(node) + 1, line_of(checks.pop(label)))
-        elif node.get("realtype") in STATEMENTS:
+        elif needs_check_of_its_own(node.get("realtype")):
             if label not in checks:
                 logger.warning("%s %s has no check", node["realtype"], label, location=node)
             else:
@@ -50,9 +103,12 @@ def read_page(app: Sphinx, doctree: nodes.document) -> None:
                 node += line_of(checks.pop(label))
         elif isinstance(node, nodes.image):
             alt = str(node.get("alt") or "")
-            if len(alt.split()) < 3 or Path(node["uri"]).name in alt:
+            if not describes(alt, node["uri"]):
                 message = "image %s without a description: alt is %r"
-                logger.warning(message, node["uri"], alt, location=node)
+                place = node if node.line else node.parent
+                while place.line is None and place.parent is not None:
+                    place = place.parent
+                logger.warning(message, node["uri"], alt, location=place)
     for label in checks:
         logger.warning("check of %s, which is no equation of this page", label, location=doctree)
     app.env.checked_equations[app.env.docname] = found  # type: ignore[attr-defined]
@@ -62,6 +118,8 @@ def collect_checks(doctree: nodes.document) -> dict[str, list[tuple[str, str, st
     """The checks of a page, by label: (cases, found, id of the cell); their lines are removed."""
     checks: dict[str, list[tuple[str, str, str]]] = {}
     for stream in list(doctree.findall(nodes.literal_block)):
+        if "stderr" in stream["classes"]:
+            logger.warning("a cell warns: %s", stream.astext().strip(), location=stream)
         if "stream" not in stream["classes"]:
             continue
         kept = []
@@ -150,7 +208,7 @@ def entry(env: Any, page: str, uri: str, label: str, formula: str, checks: Any) 
 def prepare(app: Sphinx, env: Any, docnames: list[str]) -> None:
     """Give a new environment its place for what the pages' checks found."""
     if not hasattr(env, "checked_equations"):
-        env.checked_equations, env.equation_tables = {}, set()
+        env.checked_equations, env.equation_tables, env.executed_with = {}, set(), {}
 
 
 def forget(app: Sphinx, env: Any, docname: str) -> None:
@@ -158,6 +216,7 @@ def forget(app: Sphinx, env: Any, docname: str) -> None:
     if hasattr(env, "checked_equations"):
         env.checked_equations.pop(docname, None)
         env.equation_tables.discard(docname)
+        env.executed_with.pop(docname, None)
 
 
 def tables(app: Sphinx, env: Any) -> list[str]:
@@ -167,12 +226,16 @@ def tables(app: Sphinx, env: Any) -> list[str]:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the extension to Sphinx."""
-    app.connect("config-inited", use_cache)
+    app.add_config_value("only_pages", [], "")  # of a site that stands; see booktools.build
+    app.connect("env-get-outdated", outdated)
     app.connect("env-before-read-docs", prepare)
+    app.connect("env-before-read-docs", isolate, priority=900)
+    app.connect("source-read", use_cache)
+    app.connect("env-updated", restore, priority=1)
     app.connect("env-purge-doc", forget)
     app.connect("doctree-read", read_page)
     app.connect("env-updated", tables)
     app.add_directive("checked-equations", CheckedEquations)
     app.add_node(equations_table)
     app.connect("doctree-resolved", write_table)
-    return {"parallel_read_safe": False, "env_version": 1}
+    return {"parallel_read_safe": False, "env_version": 2}

@@ -58,18 +58,22 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     if exception is not None or app.builder.name != "html":
         return
     root, static = Path(app.outdir), Path(app.outdir) / "_static"
-    for source in (static / "explorables").glob("*"):
-        source.unlink()  # copied with all that is static; the page loads what is made here
     target = static / "explorables"
     target.mkdir(parents=True, exist_ok=True)
-    style = (Path(app.confdir) / FOLDER / "explorables.css").read_text(encoding="utf-8")
-    sheet = named(target, "explorables.css", style)
-    files = {
-        name: named(target, f"{name}.js", text) for name, text in scripts(Path(app.confdir)).items()
-    }
+    for source in (Path(app.confdir) / FOLDER).glob("*"):
+        # copied with all that is static; the page loads what is made here
+        (target / source.name).unlink(missing_ok=True)
+    if app.config.only_pages:  # into a site that has them
+        sheet = next(target.glob("explorables.*.css")).name
+        files = {path.name.partition(".")[0]: path.name for path in target.glob("*.js")}
+    else:
+        style = (Path(app.confdir) / FOLDER / "explorables.css").read_text(encoding="utf-8")
+        sheet = named(target, "explorables.css", style)
+        made = scripts(Path(app.confdir))
+        files = {name: named(target, f"{name}.js", text) for name, text in made.items()}
     for page in sorted(root.rglob("*.html")):
         text = page.read_text(encoding="utf-8")
-        if not (found := TAG.findall(text)):
+        if not (found := TAG.findall(text)) or sheet in text:  # done before
             continue
         folder = "../" * len(page.relative_to(root).parent.parts) + "_static/explorables/"
         head = f'<link rel="stylesheet" href="{folder}{sheet}">\n' + "".join(

@@ -103,13 +103,19 @@ ROOT = """<!DOCTYPE html>
 
 
 def execute(app: Sphinx, config: Any) -> None:
-    """Run what is not in the cache as ``make book`` does, which has done so before it calls Sphinx.
+    """Look for mistakes and run what is not kept, as ``make book`` does before it calls Sphinx.
 
     myst-nb by itself runs one notebook after the other, and splits a line that it gets in parts.
     """
-    from . import build  # late: it brings all of Jupyter Book
+    if config.executed:
+        return
+    from . import build, early  # late: they bring all of Jupyter Book
 
-    if not build.execute(Path(app.confdir)):
+    root = Path(app.confdir)
+    pages, mistakes = early.check(root)
+    if mistakes:
+        raise ExtensionError(early.report(root, mistakes))
+    if not build.execute(root, pages):
         raise ExtensionError("Some notebooks fail: see above.")
 
 
@@ -119,13 +125,20 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         return
     root = Path(app.outdir)
     pages = {path: path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.html"))}
+    pages = {path: text for path, text in pages.items() if POLICY not in text}  # if not done before
     sheets = gather(root, pages, SHEET, SHEET_2)
     scripts = gather(root, pages, re.compile(r'<script\b[^>]*\bsrc="([^"?:]*)[^"]*"'))
     bundled = [path for path in scripts if path.name not in SEARCH]
-    style_name = bundle_styles(root, sheets, [*pages, *bundled, HERE / "page.js"])
-    script = SETTINGS + patient(joined([*bundled, HERE / "page.js"]))
-    script_name = named(root / "_static", "book.js", script)
-    theme_name = named(root / "_static", "theme.js", THEME)
+    if app.config.only_pages:  # the bundles of the site that stands are theirs, too
+        style_name, script_name, theme_name = (
+            next((root / "_static").glob(name)).name
+            for name in ("book.*.css", "book.*.js", "theme.*.js")
+        )
+    else:
+        style_name = bundle_styles(root, sheets, [*pages, *bundled, HERE / "page.js"])
+        script = SETTINGS + patient(joined([*bundled, HERE / "page.js"]))
+        script_name = named(root / "_static", "book.js", script)
+        theme_name = named(root / "_static", "theme.js", THEME)
     dark_figures(root)
     for path, text in pages.items():
         up = "../" * len(path.relative_to(root).parent.parts)
@@ -248,6 +261,8 @@ def subset_fonts(css: str, static: Path, characters: set[int]) -> str:
 def dark_figures(root: Path) -> None:
     """Beside each figure, its twin for the dark theme: the same lines in lighter colours."""
     for figure in sorted((root / "_images").glob("*.svg")):
+        if figure.name.endswith(".dark.svg"):
+            continue
         text = figure.read_text(encoding="utf-8")
         for light, dark in style.IN_THE_DARK.items():
             text = text.replace(light, dark)
@@ -318,6 +333,7 @@ def clean(root: Path, bundled: set[Path]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_config_value("executed", False, "")  # by booktools.build, before it calls Sphinx
     app.connect("config-inited", execute, priority=900)
     app.connect("build-finished", finish, priority=900)
     return {"parallel_read_safe": True}

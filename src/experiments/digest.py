@@ -1,24 +1,32 @@
 """A hash of all code that a training reaches: it tells rows of other code from those of this.
 
 Imports are read from the source, wherever they stand in it, from module to module. A name that
-``bptt`` or ``experiments`` hands on leads to the module that defines it; what else ``__init__``
-imports does not count. An import by a name that is computed is not seen.
+a package of ours hands on leads to the module that defines it; what else ``__init__`` imports does
+not count. An import by a name that is computed is not seen. The build follows chapters by the
+same functions.
 """
 
 import ast
 import functools
 import hashlib
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Set
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 
-import bptt
+
+def folder_of(package: str) -> Path:
+    """Where an import would find a package, which is not imported."""
+    spec = find_spec(package)
+    return Path(str(spec and spec.origin)).resolve().parents[1]
+
 
 # The folders of the packages whose modules count; of others, rows say the version.
 FOLDERS = {
-    "bptt": Path(bptt.__file__).resolve().parents[1],
+    "bptt": folder_of("bptt"),
     "experiments": Path(__file__).resolve().parents[1],
+    "booktools": Path(__file__).resolve().parents[1],  # beside experiments, or not there
 }
 RUNNER = Path(__file__).resolve().with_name("runner.py")  # it runs and stores, but measures nothing
 
@@ -29,7 +37,7 @@ def digest(module: Path, data: tuple[Path, ...]) -> str:
 
     Comments, docstrings and statements ``name = Experiment(...)`` do not count.
     """
-    codes = {_without_words(_source(path)).encode() for path in reached(module)}
+    codes = {without_words(_source(path), settings=False).encode() for path in reached(module)}
     total = hashlib.sha256()
     for content in (*sorted(codes), *(path.read_bytes() for path in data)):
         total.update(hashlib.sha256(content).digest())
@@ -38,33 +46,46 @@ def digest(module: Path, data: tuple[Path, ...]) -> str:
 
 def reached(module: Path) -> set[Path]:
     """The files of a module and of all that it imports from FOLDERS, directly or not."""
+    return followed([module.resolve()], without={RUNNER})
+
+
+def followed(files: Iterable[Path], without: Set[Path] = frozenset()) -> set[Path]:
+    """These files and all that they import from FOLDERS, directly or not."""
     found: set[Path] = set()
-    waiting = [module.resolve()]
+    waiting = list(files)
     while waiting:
-        if (path := waiting.pop()) not in found and path != RUNNER:
+        if (path := waiting.pop()) not in found | without:
             found.add(path)
-            for _, origin, name in _imports(path):
-                waiting += _defining(origin, name)
+            waiting += imported(_source(path), path)
     return found
 
 
-def _imports(path: Path) -> Iterator[tuple[str, Path, str]]:
-    """What a module imports: its name there, the path of its own module, its name in that one.
+def imported(source: str, path: Path) -> list[Path]:
+    """The files of FOLDERS that a source, which stands at this path, imports itself."""
+    imports = _imports(source, path)
+    return [file for _, module, name in imports for file in _defining(module, name)]
+
+
+@functools.cache
+def _imports(source: str, path: Path) -> list[tuple[str, Path, str]]:
+    """What a source imports: its name there, the path of its own module, its name in that one.
 
     Paths have no ending; "*" stands for all names.
     """
-    for node in ast.walk(_parsed(_source(path))):
+    found = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
             first, *_ = parts = (node.module or "").split(".")
             if folder := path.parents[node.level - 1] if node.level else FOLDERS.get(first):
-                for alias in node.names:
-                    yield alias.asname or alias.name, folder.joinpath(*parts), alias.name
+                module = folder.joinpath(*parts)
+                found += [(alias.asname or alias.name, module, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 first, *_ = parts = alias.name.split(".")
                 if folder := FOLDERS.get(first):  # import a.b: a with all that it has, and b
-                    yield alias.asname or first, folder / first, "*"
-                    yield alias.name, folder.joinpath(*parts), "*"
+                    found.append((alias.asname or first, folder / first, "*"))
+                    found.append((alias.name, folder.joinpath(*parts), "*"))
+    return found
 
 
 def _defining(module: Path, name: str) -> list[Path]:
@@ -72,7 +93,7 @@ def _defining(module: Path, name: str) -> list[Path]:
     file, below = _file(module), _file(module / name)
     found = [below] if below else []
     if file and file.name == "__init__.py" and name != "*":
-        for bound, origin, known in _imports(file):
+        for bound, origin, known in _imports(_source(file), file):
             if bound == name and (origin, known) != (module, name):
                 found += _defining(origin, known)
     return found or ([file] if file else [])
@@ -89,20 +110,19 @@ def _source(path: Path) -> str:
 
 
 @functools.cache
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
+def without_words(source: str, settings: bool = True) -> str:
+    """The lines of code, without comments and docstrings.
 
-
-@functools.cache
-def _without_words(source: str) -> str:
-    """The lines of code, without comments, docstrings and statements ``name = Experiment(...)``.
+    Without ``settings`` statements ``name = Experiment(...)`` are left out, too.
 
     The text and not the syntax tree, which each version of Python prints in its own way.
     """
     lines, docstrings = source.splitlines(), set()
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Assign(value=ast.Call(func=ast.Name("Experiment")), end_lineno=int(end)):
+            case ast.Assign(value=ast.Call(func=ast.Name("Experiment")), end_lineno=int(end)) if (
+                not settings
+            ):
                 lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
             case ast.Module() | ast.ClassDef() | ast.FunctionDef():
                 if ast.get_docstring(node) is not None:

@@ -1,0 +1,387 @@
+"""What can be found wrong before anything is executed: all at once, by file and line.
+
+``python -m booktools.early [folder]`` prints every mistake and exits with 1 if there is one. The
+build begins with it. Sphinx would find many of these, too, but only after all chapters have run.
+"""
+
+import ast
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import yaml
+from pybtex import errors as pybtex_errors
+from pybtex.database.input.bibtex import Parser as BibTeX
+
+import bptt
+
+from . import mathematics
+from .checked import describes, needs_check, needs_check_of_its_own
+from .pages import Label, Mistake, Page, below, extensions, normal, read, settings
+
+# Roles that refer, and the kinds of labels that they may lead to; None: to any.
+ROLES = {"eq": {"equation"}, "ref": None, "numref": None, "prf:ref": None, "exercise": {"exercise"}}
+TAGS = [f"{what}-{part}" for what in ("hide", "remove") for part in ("input", "output", "cell")]
+DRAWS = {"matplotlib.pyplot", "bptt.figures"}
+
+
+def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mistake]]:
+    """The pages of the book in its order, and every mistake that stands in them.
+
+    With ``only``, formulas are set of the pages of these names alone, for that takes longest.
+    """
+    names, mistakes = contents(root)
+    pages = [read(name, root / f"{name}.md", extensions(root)) for name in names]
+    mistakes += bad_yaml(root / "_config.yml") + committed(root)
+    for page in pages:
+        mistakes += page.mistakes
+        if page.front or not any("front matter" in found.message for found in page.mistakes):
+            mistakes += front_matter(page)
+        for part in (code, style, figures, statements):
+            mistakes += part(page)
+    mistakes += duplicates(pages)
+    mistakes += references(root, pages)
+    mistakes += checks(pages)
+    mistakes += formulas(root, [page for page in pages if not only or page.file.stem in only])
+    return pages, sorted(set(mistakes), key=lambda found: (found.file, found.line, found.message))
+
+
+def contents(root: Path) -> tuple[list[str], list[Mistake]]:
+    """The pages that _toc.yml names, and what is wrong with it."""
+    file = root / "_toc.yml"
+    if wrong := bad_yaml(file):
+        return [], wrong
+    entries = list(_entries(yaml.compose(file.read_text(encoding="utf-8"))))
+    mistakes, names = [], []
+    for name, line in entries:
+        if name in names:
+            mistakes.append(Mistake(file, line, f"{name} is here for the second time"))
+        elif (root / f"{name}.md").is_file():
+            names.append(name)
+        else:
+            there = [path.with_suffix("").as_posix() for path in _chapters(root)]
+            message = f"there is no file {name}.md{_perhaps(name, there)}: write it, or mend this"
+            mistakes.append(Mistake(file, line, message))
+    for path in _chapters(root):
+        if path.with_suffix("").as_posix() not in names:
+            message = "no entry of _toc.yml: add `- file: " + path.with_suffix("").as_posix() + "`"
+            mistakes.append(Mistake(root / path, 1, message))
+    return names, mistakes
+
+
+def _entries(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Every file that a table of contents names, with its line."""
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value in ("root", "file") and isinstance(value, yaml.ScalarNode):
+                yield value.value.removesuffix(".md"), value.start_mark.line + 1
+            else:
+                yield from _entries(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _entries(value)
+
+
+def _chapters(root: Path) -> list[Path]:
+    return sorted(path.relative_to(root) for path in (root / "book").glob("**/[!.]*.md"))
+
+
+def bad_yaml(file: Path) -> list[Mistake]:
+    """Why a file is no YAML."""
+    try:
+        yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError:
+        return [Mistake(file, 1, "this file is missing")]
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        return [Mistake(file, line, f"this is no YAML: {error.problem}")]
+    return []
+
+
+def committed(root: Path) -> list[Mistake]:
+    """Notebooks with outputs do not belong into the repository."""
+    message = "outputs are not committed: keep the chapter as .md (jupytext --to md:myst FILE)"
+    found = [path for path in (root / "book").rglob("*.ipynb") if "checkpoint" not in str(path)]
+    return [Mistake(path, 1, message) for path in found]
+
+
+def front_matter(page: Page) -> Iterator[Mistake]:
+    """A page has a description; one with code is a notebook."""
+    description = below(page.front, "myst", "html_meta").get("description")
+    if not description:
+        yield Mistake(page.file, 1, "front matter: no myst: html_meta: description; give one")
+    elif re.search(r"[$`\\{]", str(description)):
+        yield Mistake(page.file, 1, "front matter: a description is one sentence without formulas")
+    if page.cells and not page.is_notebook:
+        message = "this code does not run: the front matter needs jupytext and kernelspec (copy it)"
+        yield Mistake(page.file, page.cells[0].fence, message)
+    elif page.cells and not below(page.front, "kernelspec").get("name"):
+        yield Mistake(page.file, 1, "front matter: no kernelspec: name; copy another chapter's")
+
+
+def code(page: Page) -> Iterator[Mistake]:
+    """Cells are Python, and everything random is seeded."""
+    for cell in page.cells:
+        if not re.search(r"^\s*[%!]", cell.source, re.MULTILINE):
+            try:
+                ast.parse(cell.source)
+            except SyntaxError as error:
+                line = cell.line + (error.lineno or 1) - 1
+                yield Mistake(page.file, line, f"this is no Python: {error.msg}")
+        for tag in cell.options.get("tags") or []:
+            if tag not in TAGS and (near := get_close_matches(str(tag), TAGS, cutoff=0.8)):
+                yield Mistake(page.file, cell.fence, f"no tag {tag}: do you mean {near[0]}?")
+        if strange := set(below(cell.options, "mystnb")) & {"figures", "images", "img", "fig"}:
+            message = f"mystnb: {strange.pop()} says nothing: it is figure, and image"
+            yield Mistake(page.file, cell.fence, message)
+    for name, call, line in page.calls:
+        if name.endswith("default_rng") and not call.args and not call.keywords:
+            yield Mistake(page.file, line, "default_rng() differs at each build: give it a seed")
+        elif re.fullmatch(r"(np|numpy)\.random\.(?!default_rng|Generator|[A-Z])\w+", name):
+            message = f"{name} has no seed of its own: draw from np.random.default_rng(seed)"
+            yield Mistake(page.file, line, message)
+
+
+def style(page: Page) -> Iterator[Mistake]:
+    """Who draws calls style.use()."""
+    for cell in page.cells:
+        drawn = re.search(r"^(?:import|from) (matplotlib\.pyplot|bptt\.figures)", cell.source, re.M)
+        if drawn or below(cell.options, "mystnb").get("figure"):
+            if not any(name == "style.use" for name, _, _ in page.calls):
+                message = "figures without style.use(): call it (from booktools import style)"
+                yield Mistake(page.file, cell.line, message)
+            return
+
+
+def figures(page: Page) -> Iterator[Mistake]:
+    """A figure has a text that describes it, and a caption."""
+    for address, alt, line in page.images:
+        if not describes(alt, address):
+            message = f"a figure without a description: alt is {alt!r}; say what is to be seen"
+            yield Mistake(page.file, line, message)
+    for cell in page.cells:
+        figure = below(cell.options, "mystnb", "figure")
+        for part in ("name", "caption"):
+            if figure and not figure.get(part):
+                message = f"mystnb: figure: has no {part}; give it one"
+                yield Mistake(page.file, cell.fence, message)
+
+
+def statements(page: Page) -> Iterator[Mistake]:
+    """Displays and theorems have labels, and those that state something a check."""
+    checked = {label for label, _ in checked_labels(page)}
+    for formula in page.formulas:
+        if formula.display and not formula.label:
+            message = "a display without a label: write $$ ... $$ (eq-name), or (def-name)"
+            yield Mistake(page.file, formula.line, message)
+        elif formula.label and needs_check(formula.label) and formula.label not in checked:
+            message = _unchecked("equation", formula.label)
+            yield Mistake(page.file, formula.line, message)
+    for kind, name, line in ((one.kind, one.name, one.line) for one in page.statements):
+        if not name:
+            yield Mistake(page.file, line, f"a {kind} without a label: add :label:")
+        elif needs_check_of_its_own(kind) and name not in checked:
+            message = _unchecked(kind, name)
+            yield Mistake(page.file, line, message)
+
+
+def _unchecked(kind: str, label: str) -> str:
+    return f"{kind} {label} has no check: call verified({label!r}, ...) on this page"
+
+
+def checked_labels(page: Page) -> list[tuple[str, int]]:
+    """The labels that ``verified`` is called with, and where."""
+    return [
+        (call.args[0].value, line)
+        for name, call, line in page.calls
+        if name.rpartition(".")[2] == "verified"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    ]
+
+
+def checks(pages: Iterable[Page]) -> Iterator[Mistake]:
+    """A check names an equation or statement of its own page."""
+    pages = list(pages)
+    where = {label: page.file.name for page in pages for label in _checkable(page)}
+    for page in pages:
+        for label, line in checked_labels(page):
+            if label in _checkable(page):
+                continue
+            if label in where:
+                message = f"check of {label}, which stands in {where[label]}: check it there"
+            else:
+                near = _perhaps(label, _checkable(page))
+                message = f"check of {label}, which is no label of this page{near}"
+            yield Mistake(page.file, line, message)
+
+
+def _checkable(page: Page) -> list[str]:
+    equations = [label.name for label in page.labels if label.kind == "equation"]
+    return equations + [label.name for label in page.statements if label.name]
+
+
+def duplicates(pages: list[Page]) -> Iterator[Mistake]:
+    """A label belongs to one thing of the whole book."""
+    first: dict[tuple[bool, str], tuple[Page, Label]] = {}
+    for page in pages:
+        for label in page.labels:
+            key = label.kind == "equation", normal(label.name)
+            if key not in first:
+                first[key] = page, label
+                continue
+            other, before = first[key]
+            place = f"{other.file.name}:{before.line}"
+            message = f"duplicate label {label.name}, which {place} has, too: rename one of them"
+            yield Mistake(page.file, label.line, message)
+
+
+def references(root: Path, pages: list[Page]) -> list[Mistake]:
+    """What pages refer to is there."""
+    keys, mistakes = sources(root)
+    labels = [label for page in pages for label in page.labels]
+    for page in pages:
+        for use in page.uses:
+            message = None
+            if use.kind == "cite" or use.kind.startswith("cite:"):
+                for one in (part.strip() for part in use.name.split(",")):
+                    if one not in keys:
+                        files = " or ".join(path.name for path in _bibliographies(root))
+                        wrong = f"no source {one} in {files}{_perhaps(one, keys)}"
+                        mistakes.append(Mistake(page.file, use.line, wrong))
+            elif use.kind in ROLES:
+                kinds = ROLES[use.kind]
+                there = [one.name for one in labels if kinds is None or one.kind in kinds]
+                if normal(use.name) not in map(normal, there):
+                    message = f"no label {use.name}{_perhaps(use.name, there)}"
+                    if use.kind == "eq":
+                        message = f"no equation {use.name}{_perhaps(use.name, there)}"
+            elif use.kind in ("doc", "download"):
+                target = page.file.parent / use.name
+                if not (target.is_file() or target.with_name(f"{target.name}.md").is_file()):
+                    message = f"no page {use.name}{_perhaps(use.name, _names(pages))}"
+            elif use.kind in ("py:func", "py:class", "py:meth", "py:mod"):
+                message = _missing_python(use.name)
+            elif use.kind in ("link", "image"):
+                message = _missing_link(use.name, use.kind, page, pages, labels)
+            if message:
+                mistakes.append(Mistake(page.file, use.line, message))
+    return mistakes
+
+
+def _names(pages: list[Page]) -> list[str]:
+    return [page.file.stem for page in pages]
+
+
+def _missing_python(name: str) -> str | None:
+    """Why no such thing is in the package."""
+    first, *rest = name.strip("~!").removesuffix("()").split(".")
+    if first == "bptt":
+        found = bptt
+        for part in rest:
+            if not hasattr(found, part):
+                return f"bptt has no {'.'.join(rest)}"
+            found = getattr(found, part)
+    return None
+
+
+def _missing_link(
+    address: str, kind: str, page: Page, pages: list[Page], labels: list[Label]
+) -> str | None:
+    """Why a link or an image leads nowhere."""
+    parts = urlsplit(address)
+    if parts.scheme or parts.netloc:
+        return None
+    path = unquote(parts.path)
+    target = (page.file.parent / path).resolve() if path else page.file
+    named = [label.name for label in labels]
+    if path and not (target.exists() or target.with_name(f"{target.name}.md").is_file()):
+        if kind == "link" and normal(path) in map(normal, named):
+            return None
+        there = _names(pages) + named if kind == "link" else []
+        return f"the {kind} leads to {path}, which is neither a page nor a label" + _perhaps(
+            path, there
+        )
+    if not parts.fragment:
+        return None
+    on_page = [one for one in pages if one.file.with_suffix("") == target.with_suffix("")]
+    if path and normal(parts.fragment) not in [normal(x.name) for p in on_page for x in p.labels]:
+        return f"the link leads to {parts.fragment!r}, which {target.name} does not have"
+    if not path and normal(parts.fragment) not in map(normal, named):
+        return f"the link leads to {parts.fragment!r}, which is no label{_perhaps(address, named)}"
+    return None
+
+
+def _bibliographies(root: Path) -> list[Path]:
+    names = settings(root).get("bibtex_bibfiles") or []
+    return [root / name for name in names]
+
+
+def sources(root: Path) -> tuple[list[str], list[Mistake]]:
+    """The keys of the bibliography, and what is wrong with it."""
+    keys: list[str] = []
+    mistakes = []
+    for file in _bibliographies(root):
+        if not file.is_file():
+            mistakes.append(Mistake(root / "_config.yml", 1, f"bibtex_bibfiles: no {file.name}"))
+            continue
+        text = file.read_text(encoding="utf-8")
+        with pybtex_errors.capture() as errors:
+            keys += BibTeX().parse_string(text).entries.keys()
+        for error in errors:
+            line = getattr(error, "lineno", None) or _second(text, str(error))
+            mistakes.append(Mistake(file, line, " ".join(str(error).split())))
+    return keys, mistakes
+
+
+def _second(text: str, message: str) -> int:
+    """The line of an entry's second occurrence, which a message names at its end."""
+    name = message.rpartition(" ")[2]
+    found = list(re.finditer(rf"@\w+\s*\{{\s*{re.escape(name)}\s*,", text, re.IGNORECASE))
+    return text[: found[-1].start()].count("\n") + 1 if found else 1
+
+
+def formulas(root: Path, pages: list[Page]) -> Iterator[Mistake]:
+    """KaTeX sets every formula."""
+    if mathematics.katex(root) is None:
+        return
+    macros = json.dumps(below(settings(root), "sphinx", "config").get("math_macros") or {})
+    for page in pages:
+        for formula in page.formulas:
+            answer = mathematics.typeset(formula.tex, formula.display, macros)
+            if "error" in answer:
+                message = f"formula cannot be set: {answer['error']}"
+                yield Mistake(page.file, formula.line, message)
+
+
+def _perhaps(name: str, there: Iterable[str]) -> str:
+    """What may have been meant."""
+    near = get_close_matches(name, list(there), n=1)
+    return f"; do you mean {near[0]}?" if near else ""
+
+
+def report(root: Path, mistakes: Iterable[Mistake]) -> str:
+    """One line for each mistake, and how many there are."""
+    lines = [f"{one.file.relative_to(root)}:{one.line}: {one.message}" for one in mistakes]
+    files = Counter(line.partition(":")[0] for line in lines)
+    few = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+    return "\n".join([*lines, f"{few} in {len(files)} files; nothing was executed."])
+
+
+def main() -> int:
+    """Print what is wrong; 1 if anything is."""
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    _, mistakes = check(root)
+    if mistakes:
+        print(report(root, mistakes), file=sys.stderr)
+    return 1 if mistakes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

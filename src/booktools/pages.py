@@ -1,0 +1,268 @@
+"""Pages as they are written: what MyST's own parser finds in them, each with its line.
+
+Nothing is executed and Sphinx is not needed, so that the whole book is read in seconds.
+"""
+
+import ast
+import contextlib
+import re
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from docutils.nodes import fully_normalize_name
+from IPython.core.inputtransformer2 import TransformerManager
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from myst_nb.core.read import is_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.directives import parse_directive_text
+from myst_parser.parsers.mdit import create_md_parser
+
+# Directives whose content is no MyST.
+LITERAL = {
+    *("code-cell", "raw-cell", "code", "code-block", "sourcecode", "literalinclude", "raw"),
+    *("math", "eval-rst", "bibliography", "mermaid"),
+}
+NAMED = re.compile(r"(?s).*<([^<>]+)>\s*")  # a role's text with a title: "this one <label>"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong, where, and what to do."""
+
+    file: Path
+    line: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """A name that others may refer to; ``kind`` is equation, figure, target or a directive."""
+
+    kind: str
+    name: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Use:
+    """What refers to something by its name: a role, a link or an image."""
+
+    kind: str
+    name: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula as it is written; a display has a label, or ``None`` if that is missing."""
+
+    tex: str
+    line: int
+    display: bool = False
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A code cell: its options, its code, and the line at which the code begins."""
+
+    options: dict[str, Any]
+    source: str
+    line: int
+    fence: int  # the line at which the cell begins
+
+
+@dataclass
+class Page:
+    """All that stands in a page."""
+
+    name: str  # as in the table of contents
+    file: Path
+    front: dict[str, Any] = field(default_factory=dict)
+    is_notebook: bool = False
+    cells: list[Cell] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    images: list[tuple[str, str, int]] = field(default_factory=list)  # address, description, line
+    formulas: list[Formula] = field(default_factory=list)
+    statements: list[Label] = field(default_factory=list)  # of sphinx-proof, name "" if missing
+    directives: list[tuple[str, int]] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    @cached_property
+    def calls(self) -> list[tuple[str, ast.Call, int]]:
+        """Every call in the cells, with the name of what is called and its line."""
+        return [
+            (ast.unparse(node.func), node, cell.line + node.lineno - 1)
+            for cell in self.cells
+            for node in ast.walk(ast.parse(plain(cell)))
+            if isinstance(node, ast.Call)
+        ]
+
+    def wrong(self, line: int, message: str) -> None:
+        self.mistakes.append(Mistake(self.file, line, message))
+
+
+class _AnyDirective:
+    """What the parser has to know of a directive to take its options apart."""
+
+    option_spec = {"any": True}  # noqa: RUF012
+    required_arguments = 0
+    optional_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+
+@cache
+def parser(extensions: tuple[str, ...]) -> MarkdownIt:
+    """MyST's parser, as the book has it."""
+    config = MdParserConfig(enable_extensions=set(extensions), dmath_double_inline=False)
+    return create_md_parser(config, RendererHTML)
+
+
+def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
+    """Read a page."""
+    page = Page(name, file)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        before = file.read_bytes()[: error.start]
+        page.wrong(before.count(b"\n") + 1, "this is not UTF-8: save the file as UTF-8")
+        return page
+    page.is_notebook = is_myst_markdown_notebook(text)
+    _read_blocks(page, parser(extensions), text, 1)
+    return page
+
+
+def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int) -> None:
+    """Read a text of blocks that begins at this line of the page."""
+    lines = text.splitlines()
+    for token in md.parse(text):
+        line = first + (token.map[0] if token.map else 0)
+        if token.type == "front_matter":
+            page.front = _yaml_of(page, token.content, line + 1)
+        elif token.type in ("fence", "colon_fence"):
+            last = lines[token.map[1] - 1] if token.map else ""
+            if token.map == [0, 1] or not re.fullmatch(rf"\s*{token.markup[0]}{{3,}}\s*", last):
+                page.wrong(line, f"a block begins with {token.markup} and never ends: close it")
+            if found := re.match(r"\{([^}\s]+)\}\s*(.*)", token.info):
+                _read_directive(page, md, found[1], found[2], token, line)
+        elif token.type in ("math_block", "math_block_label", "amsmath"):
+            label = token.info if token.type == "math_block_label" else None
+            page.formulas.append(Formula(token.content, line, True, label))
+            if label:
+                page.labels.append(Label("equation", label, line))
+        elif token.type == "myst_target":
+            page.labels.append(Label("target", token.content, line))
+        elif token.type == "inline":
+            _read_inline(page, token, line)
+
+
+def _read_directive(
+    page: Page, md: MarkdownIt, name: str, argument: str, token: Token, line: int
+) -> None:
+    """Read a directive: its options, and its content, if that is MyST."""
+    page.directives.append((name, line))
+    parsed = parse_directive_text(_AnyDirective, "", token.content, validate_options=False)
+    for warning in parsed.warnings:
+        page.wrong(line + 1, f"options of {{{name}}}: {' '.join(warning.msg.split())}")
+    options = parsed.options
+    body = "\n".join(parsed.body)
+    begin = line + 1 + token.content.count("\n") - len(parsed.body)
+    if name == "code-cell":
+        page.cells.append(Cell(options, body, begin, line))
+        image = below(options, "mystnb", "image")
+        figure = below(options, "mystnb", "figure")
+        if figure:
+            if label := figure.get("name"):
+                page.labels.append(Label("figure", str(label), line))
+            page.images.append(("", str(image.get("alt") or ""), line))
+    elif name == "math":
+        label = options.get("label")
+        page.formulas.append(Formula(body or argument, line, True, label))
+        if label:
+            page.labels.append(Label("equation", str(label), line))
+    else:
+        kind = name.removeprefix("prf:")
+        label = str(options.get("label") or options.get("name") or "")
+        if name.startswith("prf:") and kind not in ("proof", "ref"):
+            page.statements.append(Label(kind, label, line))
+        if label:
+            page.labels.append(Label(kind, label, line))
+        if name in ("figure", "image"):
+            page.images.append((argument, str(options.get("alt") or ""), line))
+        elif name in ("solution", "solution-start"):
+            page.uses.append(Use("exercise", argument.strip(), line))
+    if name not in LITERAL:
+        _read_blocks(page, md, body, begin)
+
+
+def below(options: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """What stands in nested dictionaries, or nothing."""
+    for key in keys:
+        inner = options.get(key)
+        options = inner if isinstance(inner, dict) else {}
+    return options
+
+
+def _read_inline(page: Page, token: Token, line: int) -> None:
+    """Read a paragraph: roles, links, images, formulas."""
+    for child in token.children or []:
+        if child.type == "myst_role":
+            target = NAMED.fullmatch(child.content)
+            name = target[1] if target else child.content
+            page.uses.append(Use(str(child.meta["name"]), name.strip(), line))
+        elif child.type == "link_open":
+            page.uses.append(Use("link", str(child.attrs.get("href", "")), line))
+        elif child.type == "image":
+            address = str(child.attrs.get("src", ""))
+            page.images.append((address, child.content, line))
+            page.uses.append(Use("image", address, line))
+        elif child.type in ("math_inline", "math_inline_double"):
+            page.formulas.append(Formula(child.content, line))
+        elif child.type == "text" and "$$" in child.content:
+            page.wrong(line, "a display begins or ends here without its other $$: close it")
+        line += 1 if child.type in ("softbreak", "hardbreak") else child.content.count("\n")
+
+
+def _yaml_of(page: Page, text: str, line: int) -> dict[str, Any]:
+    """The front matter; a mistake in it names its line."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        at = error.problem_mark.line if error.problem_mark else 0
+        page.wrong(line + at, f"front matter is no YAML: {error.problem}")
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def settings(root: Path) -> dict[str, Any]:
+    """_config.yml; nothing of it if it cannot be read."""
+    with contextlib.suppress(OSError, yaml.YAMLError):
+        found = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def extensions(root: Path) -> tuple[str, ...]:
+    """The extensions of Markdown that the book asks for."""
+    return tuple(below(settings(root), "parse").get("myst_enable_extensions", []))
+
+
+def normal(label: str) -> str:
+    """A label as Sphinx compares it."""
+    return fully_normalize_name(label)
+
+
+def plain(cell: Cell) -> str:
+    """The code of a cell, with IPython's magics as what they stand for; nothing if it is wrong."""
+    for source in (lambda: cell.source, lambda: TransformerManager().transform_cell(cell.source)):
+        with contextlib.suppress(SyntaxError):
+            ast.parse(source())
+            return str(source())
+    return ""

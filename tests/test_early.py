@@ -1,0 +1,367 @@
+"""Mistakes of a newcomer: each is found before anything is executed, with its file and line."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from booktools import early
+from booktools.mathematics import katex
+
+ROOT = Path(__file__).parents[1]
+FILES = {
+    "_config.yml": """\
+bibtex_bibfiles:
+  - book/references.bib
+parse:
+  myst_enable_extensions: [amsmath, colon_fence, dollarmath, deflist]
+sphinx:
+  config:
+    math_macros: { "\\\\diag": "\\\\operatorname{diag}" }
+""",
+    "_toc.yml": """\
+format: jb-book
+root: book/index
+parts:
+  - caption: Only part
+    chapters:
+      - file: book/chapter
+      - file: book/other
+""",
+    "book/references.bib": """\
+@misc{BOOK2000, author = {Someone}, title = {Some title}, year = {2000}}
+@misc{OTHER2001, author = {Someone}, title = {Some other}, year = {2001}}
+""",
+    "book/index.md": """\
+---
+myst:
+  html_meta:
+    description: The front of a small book.
+---
+
+# Front
+
+To [the chapter](chapter.md), to [the other](other) and to [its end](oth-end).
+""",
+    "book/other.md": """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  name: python3
+myst:
+  html_meta:
+    description: Another chapter.
+---
+
+# Another chapter
+
+$$ x = x $$ (eq-oth-same)
+
+```{code-cell} ipython3
+from bptt import verified
+
+verified("eq-oth-same", 1, 1, tol=0)
+```
+
+(oth-end)=
+## The end
+""",
+    "book/chapter.md": """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  name: python3
+myst:
+  html_meta:
+    description: A small chapter on squares.
+---
+
+# A small chapter
+
+Words come first, with $\\diag(x)$
+and {cite}`BOOK2000,OTHER2001` on a second line.
+
+$$
+f(x) = x^2
+$$ (def-square)
+
+$$ f'(x) = 2 x $$ (eq-slope)
+
+```{prf:theorem} Even
+:label: thm-even
+
+$f(-x) = f(x)$, by {eq}`def-square`.
+```
+
+See {eq}`eq-slope`, {prf:ref}`thm-even`, {numref}`fig-square`, {py:func}`bptt.verified` and
+[](oth-end).
+
+```{code-cell} ipython3
+import matplotlib.pyplot as plt
+import numpy as np
+
+from booktools import style
+from bptt import verified
+
+style.use()
+x = np.random.default_rng(0).standard_normal(3)
+```
+
+```{code-cell} ipython3
+:tags: [hide-input]
+
+verified("eq-slope", 2 * x, x + x, tol=0)
+verified("thm-even", x**2, (-x) ** 2, tol=0)
+```
+
+```{code-cell} ipython3
+---
+mystnb:
+  figure:
+    name: fig-square
+    caption: The square grows.
+  image:
+    alt: A curve that falls, then rises.
+---
+plt.plot(x**2);
+```
+
+```{exercise}
+:label: ex-square
+
+What is $f(3)$?
+```
+
+````{solution-start} ex-square
+:class: dropdown
+````
+
+Nine.
+
+````{solution-end}
+````
+""",
+}
+
+CHAPTER, TOC = "book/chapter.md", "_toc.yml"
+
+# The file, what stands in it, what replaces that, what stands on the line that is named, and what
+# is said.
+MISTAKES = {
+    "no such source": (CHAPTER, "BOOK2000,OTH", "BOOK200,OTH", "BOOK200,", "no source BOOK200 in"),
+    "no such equation": (CHAPTER, "See {eq}`eq-slope`", "See {eq}`eq-slop`", "eq-slop`", "eq-slop"),
+    "no such theorem": (CHAPTER, "{prf:ref}`thm-even`", "{prf:ref}`thm-odd`", "thm-odd", "thm-odd"),
+    "no such figure": (CHAPTER, "{numref}`fig-square`", "{numref}`fig-s`", "`fig-s`", "fig-s"),
+    "no such place": (CHAPTER, "[](oth-end)", "[](oth-ende)", "(oth-ende)", "do you mean oth-end"),
+    "no such page": ("book/index.md", "(chapter.md)", "(chapters.md)", "chapters.md", "leads to"),
+    "no such place on a page": ("book/index.md", "r.md)", "r.md#of)", "r.md#of", "'of', which ch"),
+    "no such image": (CHAPTER, "Nine.", "![A red, round ball](b.png)", "b.png", "leads to b.png"),
+    "no such function": (CHAPTER, "`bptt.verified`", "`bptt.verify`", "verify`", "no verify"),
+    "no such exercise": (CHAPTER, "start} ex-square", "start} ex-sq", "start} ex-sq", "ex-sq"),
+    "label twice": (
+        CHAPTER,
+        "(def-square)\n",
+        "(def-square)\n\n$$ y $$ (def-square)\n",
+        "$$ y $$",
+        "dup",
+    ),
+    "label of another page": (
+        "book/other.md",
+        "(oth-end)=",
+        "(oth-end)=\n(ex-square)=",
+        "(ex-square)=",
+        "chapter.md:63",
+    ),
+    "check of another page's equation": (
+        CHAPTER,
+        '"eq-slope", 2',
+        '"eq-oth-same", 2',
+        '"eq-oth-same"',
+        "stands in other.md",
+    ),
+    "check of nothing": (CHAPTER, '"thm-even", x', '"thm-evn", x', '"thm-evn"', "no label of this"),
+    "equation without check": (CHAPTER, "(def-square)\n\n", "(eq-square)\n\n", "$$", "no check"),
+    "theorem without check": (
+        CHAPTER,
+        'verified("thm-even", x**2, (-x) ** 2, tol=0)\n',
+        "",
+        "{prf:theorem}",
+        "no check",
+    ),
+    "theorem without label": (
+        CHAPTER,
+        ":label: thm-even\n",
+        "",
+        "{prf:theorem}",
+        "theorem without a label",
+    ),
+    "display without label": (CHAPTER, " (eq-slope)", "", "$$ f'(x)", "display without a label"),
+    "align": (
+        CHAPTER,
+        "Nine.",
+        "\\begin{align}\nx\n\\end{align}",
+        "\\begin{align}",
+        "display without",
+    ),
+    "display that is not closed": (CHAPTER, "2 x $$ (eq", "2 x (eq", "f'(x)", "without its other"),
+    "block that is not closed": (CHAPTER, "end}\n````\n", "end}\n", "solution-end", "never ends"),
+    "display that KaTeX refuses": (CHAPTER, "= 2 x $$", r"= \frac{2 $$", "frac", "cannot be set"),
+    "formula that KaTeX refuses": (CHAPTER, "f(3)", r"\ff(3)", r"\ff(3)", r"cannot be set.*\\ff"),
+    "entry without a file": (
+        TOC,
+        "book/chapter",
+        "book/chaptr",
+        "chaptr",
+        "no file book/chaptr.md",
+    ),
+    "chapter in no entry": (TOC, "      - file: book/other\n", "", None, "no entry of _toc.yml"),
+    "entry twice": (TOC, "book/other", "book/other\n      - file: book/other", None, "second time"),
+    "contents that are no YAML": (TOC, "parts:", "parts: [", "caption", "no YAML"),
+    "settings that are no YAML": ("_config.yml", "[amsmath", "[[amsmath", "sphinx:", "no YAML"),
+    "front matter that is no YAML": (
+        CHAPTER,
+        "  name: python3\nmyst",
+        "  name: python3\n name: x\nmyst",
+        "name: x",
+        "no YAML",
+    ),
+    "options that are no YAML": (CHAPTER, "    alt: A", "  alt: [A", "", "options of {code-cell}"),
+    "no description": (
+        CHAPTER,
+        "    description: A small",
+        "    descr: A small",
+        "---",
+        "descript",
+    ),
+    "formula in the description": (CHAPTER, "on squares", "on $x^2$", "---", "without formulas"),
+    "code that would not run": (CHAPTER, "    format_name: myst\n", "", "{code-cell}", "not run"),
+    "no style.use": (CHAPTER, "style.use()\n", "\n", "import matplotlib", "style.use()"),
+    "no alt text": (
+        CHAPTER,
+        "  image:\n    alt: A curve that falls, then rises.\n",
+        "",
+        "{code-cell}",
+        "alt is ''",
+    ),
+    "file name for alt text": (
+        CHAPTER,
+        "A curve that falls, then rises.",
+        "a.svg",
+        "{code-cell}",
+        "alt",
+    ),
+    "figure without a caption": (
+        CHAPTER,
+        "    caption: The square grows.\n",
+        "",
+        "{code",
+        "no caption",
+    ),
+    "wrong key for a figure": (
+        CHAPTER,
+        "  figure:\n",
+        "  figures:\n",
+        "{code",
+        "figures says nothing",
+    ),
+    "wrong tag": (CHAPTER, "[hide-input]", "[hide_input]", "{code-cell}", "do you mean hide-input"),
+    "code that is no Python": (CHAPTER, "tol=0)\nv", "tol=0\nv", '"eq-slope"', "no Python"),
+    "no seed": (CHAPTER, "default_rng(0)", "default_rng()", "default_rng()", "give it a seed"),
+    "the global generator": (
+        CHAPTER,
+        "np.random.default_rng(0).s",
+        "np.random.s",
+        "x = np",
+        "no seed",
+    ),
+    "source twice": ("book/references.bib", "OTHER2001", "BOOK2000", "Some other", "repeated"),
+    "source that is not closed": (
+        "book/references.bib",
+        "{2001}}",
+        "{2001",
+        "2001",
+        "syntax error",
+    ),
+}
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A small book, which nobody executes."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    if katex(ROOT):
+        (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    return tmp_path
+
+
+def found(book):
+    """The lines of the report, without the last, which counts them."""
+    _, mistakes = early.check(book)
+    return early.report(book, mistakes).splitlines()[:-1]
+
+
+def test_a_book_without_mistakes_passes(book):
+    assert found(book) == []
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_with_its_file_and_line(mistake, book):
+    file, old, new, at, said = MISTAKES[mistake]
+    if "KaTeX" in mistake and not katex(ROOT):
+        pytest.skip("KaTeX is not installed")
+    text = (book / file).read_text()
+    assert text.count(old) == 1
+    (book / file).write_text(text.replace(old, new))
+    lines = found(book)
+    told = [line for line in lines if re.search(said, line)]
+    assert told, lines
+    where, line, _ = told[0].split(":", 2)
+    if at is None:
+        assert where in ("_toc.yml", "book/other.md")
+    else:
+        assert where == file
+        assert at in (book / where).read_text().splitlines()[int(line) - 1]
+
+
+def test_mistakes_are_told_all_at_once_and_nothing_is_executed(book):
+    chapter = book / "book" / "chapter.md"
+    text = chapter.read_text()
+    for name in ("no such source", "no style.use", "no alt text", "label twice"):
+        _, old, new, *_ = MISTAKES[name]
+        text = text.replace(old, new)
+    chapter.write_text(text + "\n```{code-cell} ipython3\nopen('executed', 'w')\n```\n")
+    command = [sys.executable, "-m", "booktools.build", str(book)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    for name in ("no such source", "no style.use", "no alt text", "label twice"):
+        assert re.search(MISTAKES[name][-1], result.stderr), name
+    assert "4 mistakes in 1 files; nothing was executed." in result.stderr
+    assert not (book / "book" / "executed").exists()
+
+
+def test_a_notebook_with_outputs_is_not_committed(book):
+    (book / "book" / "new.ipynb").write_text("{}")
+    assert found(book) == [
+        "book/new.ipynb:1: outputs are not committed: keep the chapter as .md "
+        "(jupytext --to md:myst FILE)"
+    ]
+
+
+def test_a_page_that_is_not_utf8_is_named(book):
+    page = book / "book" / "index.md"
+    page.write_bytes(page.read_bytes().replace(b"To [the", b"\xfcber [the"))
+    assert "book/index.md:9: this is not UTF-8: save the file as UTF-8" in found(book)
+
+
+def test_the_book_itself_has_no_mistake():
+    assert found(ROOT) == []
