@@ -21,7 +21,7 @@ class Example(NamedTuple):
 
 
 def example(cell: Cell, T: int = 6, B: int = 2, d: int = 2, n: int = 3, seed: int = 0) -> Example:
-    """A run with random parameters (:func:`bptt.init`), x and dh (standard normal) and s0 (uniform).
+    """A run with random parameters (:func:`bptt.init`), normal x and dh, and uniform s0.
 
     Takes a cell, T, B, d and n from 1, and a seed from 0; equal ones give equal runs. Raises
     TypeError or ValueError for others.
