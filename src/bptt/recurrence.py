@@ -97,7 +97,7 @@ def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64)
     Raises TypeError or ValueError if an argument does not fit.
 
     Args:
-        cell (Cell): ELMAN, LSTM, GRU or one of your own.
+        cell (Cell): ELMAN, LSTM, GRU, TORCH_GRU or one of your own.
         d, n (int): Numbers of inputs and units, at least 1.
         rng (numpy.random.Generator): The source of randomness.
         dtype: float32 or float64; both round the same draws.
@@ -118,8 +118,8 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
     r"""The forward run :math:`s_t = \varphi(s_{t-1}, W h_{t-1}, U x_t + b)` for t = 1 … T.
 
     Args:
-        cell (Cell): ELMAN, LSTM, GRU or one of your own, with k parts in its state.
-        params (Params): W (gates n, n), U (gates n, d), b (gates n,).
+        cell (Cell): ELMAN, LSTM, GRU, TORCH_GRU or your own, with k parts in its state.
+        params (Params): W (gates n, n), U (gates n, d), b (gates n + own n,).
         x (array (T, B, d)): T inputs for each of B sequences.
         s0 (array (B, k n), optional): The initial state; zeros if not given.
     Returns:
