@@ -230,7 +230,10 @@ def test_pages_load_what_they_show_and_no_more(tmp_path):
     for name, text in pages.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    app = SimpleNamespace(builder=SimpleNamespace(name="html"), outdir=tmp_path, confdir=ROOT)
+    config = SimpleNamespace(only_pages=[])
+    app = SimpleNamespace(
+        builder=SimpleNamespace(name="html"), outdir=tmp_path, confdir=ROOT, config=config
+    )
     explorables.finish(app, None)
     assert (tmp_path / "index.html").read_text() == plain
     loaded = re.findall(r'(?:href|src)="([^"]*)"', (tmp_path / "book/two.html").read_text())
