@@ -25,13 +25,15 @@ def main() -> int:
 
 
 def build(root: Path) -> dict[str, str]:
-    """Build the book; the hash of each file of the site."""
+    """Build the book; the hash of each file of the site, but for Sphinx's note to itself, which
+    depends on the folder.
+    """
     subprocess.run([sys.executable, "-m", "booktools.build", str(root)], check=True)
     html = root / "_build" / "html"
     return {
         str(path.relative_to(html)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in html.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != ".buildinfo"
     }
 
 
