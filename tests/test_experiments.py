@@ -260,6 +260,7 @@ bare = {}
 for package in (bptt, experiments):
     bare[package.__name__] = types.ModuleType(package.__name__)
     bare[package.__name__].__dict__.update(__path__=package.__path__, __file__=package.__file__)
+    bare[package.__name__].__spec__ = package.__spec__
 bare["bptt"].__getattr__ = lambda name: getattr(importlib.import_module(homes[name]), name)
 ours, found = ("bptt.", "experiments."), {}
 for module in sys.argv[1:]:
