@@ -194,7 +194,8 @@ def page(book, name):
 def sites(book):
     """Every file of the site, by its path."""
     html = book / "_build" / "html"
-    return {path: path.read_bytes() for path in html.rglob("*") if path.is_file()}
+    files = [path for path in html.rglob("*") if path.is_file() and path.name != ".buildinfo"]
+    return {path: path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="session")

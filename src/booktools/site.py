@@ -103,7 +103,7 @@ ROOT = """<!DOCTYPE html>
 
 
 def execute(app: Sphinx, config: Any) -> None:
-    """Look for mistakes and run what is not kept, as ``make book`` does before it calls Sphinx.
+    """Run what is not kept, as ``make book`` does before it calls Sphinx; Sphinx names mistakes.
 
     myst-nb by itself runs one notebook after the other, and splits a line that it gets in parts.
     """
@@ -112,10 +112,7 @@ def execute(app: Sphinx, config: Any) -> None:
     from . import build, early  # late: they bring all of Jupyter Book
 
     root = Path(app.confdir)
-    pages, mistakes = early.check(root)
-    if mistakes:
-        raise ExtensionError(early.report(root, mistakes))
-    if not build.execute(root, pages):
+    if not build.execute(root, early.check(root)[0]):
         raise ExtensionError("Some notebooks fail: see above.")
 
 
