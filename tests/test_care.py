@@ -10,6 +10,7 @@ import pytest
 from oracle import agree, problem
 
 import bptt
+from bptt._identity import ByParameters
 
 cells = pytest.mark.parametrize("name", list(oracle.CELLS))
 WAYS = {
@@ -116,6 +117,15 @@ def test_a_cell_says_its_name_and_parameters(cell, words):
     assert repr(cell) == words
     assert pickle.loads(pickle.dumps(cell)) == cell
     assert hash(pickle.loads(pickle.dumps(cell))) == hash(cell)
+
+
+def test_what_is_no_cell_is_named_by_its_class():
+    class Plain(ByParameters):
+        def __init__(self, a):
+            self.a = a
+
+    assert repr(Plain(1)) == "Plain(a=1)"
+    assert Plain(1) == Plain(1) != Plain(2)
 
 
 def test_a_long_parameter_is_told_by_its_hash():
