@@ -136,6 +136,11 @@ def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
         return page
     page.is_notebook = is_myst_markdown_notebook(text)
     _read_blocks(page, parser(extensions), text, 1)
+    for function, call, line in page.calls:
+        if function.endswith("Table"):  # of booktools.tables
+            for option in call.keywords:
+                if option.arg == "name" and isinstance(option.value, ast.Constant):
+                    page.labels.append(Label("table", str(option.value.value), line))
     return page
 
 

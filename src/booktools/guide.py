@@ -1,0 +1,150 @@
+"""A Sphinx extension: what a chapter asks of its reader, and how long it takes.
+
+``{guide}`` begins a chapter: its text says what is needed and what can be done afterwards; the time
+is computed. The core of a chapter ends at the section "Going deeper". ``{chapters}`` is the map of
+all chapters on the front page.
+"""
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+DEEPER, EXERCISES = "Going deeper", "Exercises"
+# What most readers take, in minutes: 180 words a minute, 40 s an equation, 3 s a line of code.
+WORD, EQUATION, LINE = 1 / 180, 40 / 60, 3 / 60
+UNREAD = (nodes.math, nodes.math_block, nodes.raw, nodes.comment, nodes.literal_block)
+
+
+class guide(nodes.General, nodes.Element):  # noqa: N801 - docutils names nodes so
+    """Replaced by the box with the computed time once the page is written."""
+
+
+class chapters(nodes.General, nodes.Element):  # noqa: N801
+    """Replaced by the map of the chapters once all pages are read."""
+
+
+class Guide(SphinxDirective):
+    """``{guide}``: a box for what is needed and for what can be done afterwards."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        self.assert_has_content()
+        place = guide()
+        self.state.nested_parse(self.content, self.content_offset, place)
+        return [place]
+
+
+class Chapters(SphinxDirective):
+    """``{chapters}``: all numbered chapters by part, each with its time."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.maps_of_chapters.add(self.env.docname)  # type: ignore[attr-defined]
+        return [chapters()]
+
+
+def minutes(section: nodes.Element) -> float:
+    """How long it takes to read what stands in the flow of a section, and is not folded away."""
+    folded = {
+        id(part)
+        for box in section.findall(nodes.Element)
+        if is_folded(box)
+        for part in box.findall(nodes.Element)
+    }
+    words = equations = lines = 0
+    for part in section.findall(nodes.Element):
+        if id(part) in folded:
+            continue
+        if isinstance(part, nodes.math_block):
+            equations += bool(part.get("label"))
+        elif isinstance(part, nodes.literal_block) and "cell_input" in part.parent["classes"]:
+            lines += sum(1 for line in part.astext().splitlines() if line.strip())
+        elif isinstance(part, nodes.TextElement) and not isinstance(part, UNREAD):
+            texts = (text for text in part.children if isinstance(text, nodes.Text))
+            words += sum(len(re.findall("[A-Za-z]{2,}", text)) for text in texts)
+    return words * WORD + equations * EQUATION + lines * LINE
+
+
+def is_folded(box: nodes.Element) -> bool:
+    """Whether the reader has to open it: a hidden cell, a solution, a check."""
+    classes = set(box["classes"])
+    hidden = "cell_input" in classes and "tag_hide-input" in box.parent["classes"]
+    return hidden or bool(classes & {"dropdown", "checked", "check", "cell_output"})
+
+
+def measure(app: Sphinx, doctree: nodes.document) -> None:
+    """Remember how long a page takes: its core, and what goes deeper; nobody reads exercises."""
+    times, kind = {"core": 0.0, "deeper": 0.0}, "core"
+    for part in next(iter(doctree.findall(nodes.section)), doctree):
+        title = part[0].astext() if isinstance(part, nodes.section) else ""
+        kind = "deeper" if title == DEEPER else kind
+        if isinstance(part, nodes.Element) and title != EXERCISES:
+            times[kind] += minutes(part)
+    app.env.reading_times[app.env.docname] = times  # type: ignore[attr-defined]
+
+
+def said(times: dict[str, float]) -> str:
+    """The times of a page in words."""
+    core, deeper = (round(times[kind]) for kind in ("core", "deeper"))
+    return f"{core} minutes" + (f", and {deeper} for “{DEEPER}”" if deeper else "")
+
+
+def write(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put the computed times where they are asked for."""
+    env: Any = app.env
+    for place in list(doctree.findall(guide)):
+        time = nodes.paragraph("", "", nodes.strong("", "Reading time: "))
+        time += nodes.Text(said(env.reading_times[docname]) + ".")
+        place.replace_self(nodes.container("", time, *place.children, classes=["guide"]))
+    for map_ in list(doctree.findall(chapters)):
+        rows = nodes.bullet_list(classes=["chapters"])
+        for page, number in numbers(env).items():
+            uri = app.builder.get_relative_uri(docname, page)
+            title = env.titles[page].deepcopy().children
+            link = nodes.reference("", f"{number} ", *title, refuri=uri, internal=True)
+            time = nodes.inline("", f" {said(env.reading_times[page])}", classes=["time"])
+            rows += nodes.list_item("", nodes.paragraph("", "", link, time))
+        map_.replace_self(rows)
+
+
+def numbers(env: Any) -> dict[str, str]:
+    """The numbered chapters in the order of the book, each with its number."""
+    return {
+        page: ".".join(map(str, number))
+        for page in env.collect_relations()
+        if (number := env.toc_secnumbers.get(page, {}).get(""))
+    }
+
+
+def prepare(app: Sphinx, env: Any, docnames: list[str]) -> None:
+    """Give a new environment its place for the times."""
+    if not hasattr(env, "reading_times"):
+        env.reading_times, env.maps_of_chapters = {}, set()
+
+
+def forget(app: Sphinx, env: Any, docname: str) -> None:
+    """Drop what a page had before it is read again."""
+    if hasattr(env, "reading_times"):
+        env.reading_times.pop(docname, None)
+        env.maps_of_chapters.discard(docname)
+
+
+def maps(app: Sphinx, env: Any) -> list[str]:
+    """Write the pages with a map again whenever any page was read."""
+    return sorted(env.maps_of_chapters)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("guide", Guide)
+    app.add_directive("chapters", Chapters)
+    app.add_node(guide)
+    app.add_node(chapters)
+    app.connect("env-before-read-docs", prepare)
+    app.connect("env-purge-doc", forget)
+    app.connect("doctree-read", measure, priority=900)  # checks stand in their lines by then
+    app.connect("env-updated", maps)
+    app.connect("doctree-resolved", write)
+    return {"parallel_read_safe": False, "env_version": 1}
