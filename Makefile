@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book page watch test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench experiments clean
+.PHONY: book page watch test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench examples experiments clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -66,6 +66,10 @@ bench: .venv/installed .venv-bench/installed
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/memory.py
 	PYTHONPATH=src .venv-bench/bin/python benchmarks/peers.py
+
+# The programs in PyTorch and JAX that the book shows; their results are stored.
+examples: .venv-bench/installed
+	PYTHONPATH=src .venv-bench/bin/python -m booktools.frameworks in_pytorch in_jax
 
 # The trainings of Part III, each row once for each state of the code; stopped and called again, it goes on.
 experiments: .venv/installed

@@ -36,14 +36,14 @@ COLUMNS = {"cell": ["ELMAN", "LSTM"], "rate": ["0.9 (0.8 to 1)", "<0.5"], "$n$":
 
 
 def test_a_page_gets_a_numbered_table_with_numbers_at_the_right():
-    text = Table("Rates fall with $n$.", COLUMNS, name="tab-x")._repr_markdown_()
+    text = Table("Rates of `f` fall with $n$.", COLUMNS, name="tab-x")._repr_markdown_()
     head, name, _, heads, sides, *rows, end, last = text.split("\n")
-    assert head == "```{table} Rates fall with $n$."
+    assert head == "~~~{table} Rates of `f` fall with $n$."
     assert name == ":name: tab-x"
     assert [cell.strip() for cell in heads.strip("|").split("|")] == list(COLUMNS)
     assert [side[0] + side[-1] for side in sides.strip("|").split("|")] == [":-", "-:", "-:"]
     assert [row.strip("|").split("|")[2].strip() for row in rows] == ["1", "2.0 × 10⁻⁹"]
-    assert (end, last) == ("```", "")
+    assert (end, last) == ("~~~", "")
 
 
 def test_the_lab_gets_a_table_with_its_caption_and_nothing_that_is_markup():

@@ -105,7 +105,8 @@ class Table:
 
     def _repr_markdown_(self) -> str:
         option = f":name: {self.name}\n" if self.name else ""
-        return f"```{{table}} {self.caption}\n{option}\n{self.formatted('pipe')}\n```\n"
+        rows = self.formatted("pipe")
+        return f"~~~{{table}} {self.caption}\n{option}\n{rows}\n~~~\n"  # a caption may hold `code`
 
 
 def numeric(column: Sequence[Any]) -> bool:
