@@ -1,5 +1,3 @@
-// What the book's own pages do, where scripts run: nothing here is needed to read.
-
 // Hovering or focusing a reference shows the equation, theorem, figure or exercise it points to.
 (() => {
   const targets = 'div.math[id], div.proof[id], figure[id], div.exercise[id]';
@@ -52,7 +50,7 @@
     card.style.transform = `translate(${left}px, ${top}px)`;
   };
 
-  const linkOf = (event) => event.target.closest?.('.bd-article a[href*="#"]:not(.headerlink)');
+  const linkOf = (event) => event.target.closest?.('article a[href*="#"]:not(.headerlink)');
   for (const kind of ["pointerover", "focusin"]) {
     document.addEventListener(kind, (event) => {
       const link = linkOf(event);
@@ -87,7 +85,7 @@ document.addEventListener("copy", (event) => {
 });
 
 // What is wider than its box scrolls by itself, with the arrow keys too.
-const wide = ".formula, .bd-article pre, .cell_output .output, .pst-scrollable-table-container";
+const wide = ".formula, article pre, .cell_output .output";
 const reachable = (boxes) => {
   const wider = boxes.map((box) => box.scrollWidth > box.clientWidth + 1); // all reads first
   boxes.forEach((box, k) => {
@@ -109,12 +107,15 @@ const sizes = new ResizeObserver((changes) => {
 for (const box of document.querySelectorAll(wide)) sizes.observe(box);
 document.fonts.addEventListener("loadingdone", () => reachable([...laid]));
 
-// The contents at the side show the section on screen, from the first scroll on.
-const contents = document.querySelector(".bd-toc-nav");
-if (contents) {
-  const spy = () => bootstrap.ScrollSpy.getOrCreateInstance(document.body, { target: contents, rootMargin: "0px 0px -60%" });
-  addEventListener("scroll", spy, { once: true, passive: true });
-}
+// The contents at the side mark the section on screen: the last one whose heading is near the top.
+const links = [...document.querySelectorAll("#contents a")];
+const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
+const mark = () => {
+  const passed = headings.findLastIndex((heading) => heading.getBoundingClientRect().top < innerHeight / 3);
+  links.forEach((link, k) => (k === passed ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
+};
+const spy = new IntersectionObserver(mark, { rootMargin: "0px 0px -66%" });
+for (const heading of headings) spy.observe(heading);
 
 // What deferred.py marks is laid out as soon as the page has loaded, for to screen readers it is not
 // there before: a block for each frame, so that no step takes long.
@@ -126,11 +127,47 @@ const layOut = () => {
 };
 addEventListener("load", layOut);
 
-// The theme's buttons, whose inline handlers the content security policy refuses.
-document.addEventListener("click", (event) => {
-  if (event.target.closest(".btn-fullscreen-button")) toggleFullScreen();
-  if (event.target.closest(".btn-download-pdf-button")) print();
+// Three themes in turn: as the system has it, light, dark.
+const THEMES = ["", "light", "dark"];
+const NAMES = ["Theme: as the system", "Theme: light", "Theme: dark"];
+const button = document.querySelector("[data-theme-switch]");
+const name = () => {
+  button.title = NAMES[THEMES.indexOf(root.dataset.theme ?? "")];
+  button.setAttribute("aria-label", button.title);
+};
+const root = document.documentElement;
+button.addEventListener("click", () => {
+  const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "") + 1) % 3];
+  if (next) root.dataset.theme = next;
+  else delete root.dataset.theme;
+  localStorage.setItem("theme", next);
+  name();
+});
+name();
+
+document.querySelector("[data-print]")?.addEventListener("click", () => print());
+
+// A menu closes where one clicks elsewhere, and with Escape.
+const close = (except) => {
+  for (const menu of document.querySelectorAll(".menu[open]")) if (menu !== except) menu.open = false;
+};
+document.addEventListener("click", (event) => close(event.target.closest(".menu")));
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  document.querySelector(".menu[open]:focus-within > summary")?.focus();
+  close();
 });
 
-// Results come with a summary, read from their pages; a page in a folder may not read another.
-if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+// Code can be copied.
+for (const pre of document.querySelectorAll(".cell_input pre, .highlight-python pre")) {
+  const copy = document.createElement("button");
+  copy.className = "copy";
+  copy.type = "button";
+  copy.textContent = "Copy";
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(pre.textContent);
+    copy.textContent = "Copied";
+    setTimeout(() => (copy.textContent = "Copy"), 1500);
+  });
+  pre.after(copy);
+}
