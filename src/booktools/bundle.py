@@ -33,13 +33,13 @@ def bundle(app: Sphinx, builder: Any) -> None:
     """Write the bundles before the pages, which name them; a page written alone uses those there."""
     if builder.name != "html":
         return
-    root, made = Path(app.confdir), Path(app.doctreedir) / "bundles.json"
+    root, record = Path(app.confdir), Path(app.doctreedir) / "bundles.json"
     if not app.config.only_pages:
         fonts = font_faces(root, characters(app), Path(app.doctreedir) / "fonts")
         texts = {"book:palette": palette.css(), "book:fonts": fonts}
         names = run(root, [*ENTRIES, *explorables.entries()], texts, Path(app.outdir) / "_static")
-        made.write_text(json.dumps(names), encoding="utf-8")
-    app.config.bundles = json.loads(made.read_text(encoding="utf-8"))
+        record.write_text(json.dumps(names), encoding="utf-8")
+    app.config.bundles = json.loads(record.read_text(encoding="utf-8"))
 
 
 def run(root: Path, entries: list[Path], texts: dict[str, str], folder: Path) -> dict[str, str]:
@@ -61,29 +61,24 @@ def run(root: Path, entries: list[Path], texts: dict[str, str], folder: Path) ->
 def characters(app: Sphinx) -> set[int]:
     """The characters of all formulas of the book, as KaTeX sets them."""
     macros = json.dumps(app.config.math_macros)
-    return {
-        ord(character)
-        for page in app.env.found_docs
-        for formula in app.env.get_doctree(page).findall(
-            lambda place: isinstance(place, nodes.math | nodes.math_block)
-        )
-        for character in unescape(
-            re.sub("<[^>]+>", "", set_as(formula, macros).get("html", ""))
-        )
-    }
-
-
-def set_as(formula: nodes.Element, macros: str) -> dict[str, str]:
-    return typeset(formula.astext(), isinstance(formula, nodes.math_block), macros)
+    found = set()
+    for page in app.env.found_docs:
+        tree = app.env.get_doctree(page)
+        for formula in (*tree.findall(nodes.math), *tree.findall(nodes.math_block)):
+            display = isinstance(formula, nodes.math_block)
+            html = typeset(formula.astext(), display, macros).get("html", "")
+            found |= {*unescape(re.sub("<[^>]+>", "", html))}
+    return {ord(character) for character in found}
 
 
 def font_faces(root: Path, wanted: set[int], folder: Path) -> str:
-    """The rules of KaTeX's fonts, each cut down to these characters and written to the folder."""
+    """The rules of KaTeX's fonts, each cut down to these characters and kept in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    sources = sorted((root / "node_modules" / "katex" / "dist" / "fonts").glob("*.woff2"))
-    if not sources:
-        raise ExtensionError(f"KaTeX in {root / 'node_modules'}: got no fonts, needs *.woff2")
-    return "".join(map(font_face, sources, [wanted] * len(sources), [folder] * len(sources)))
+    source = root / "node_modules" / "katex" / "dist" / "fonts"
+    rules = [font_face(font, wanted, folder) for font in sorted(source.glob("*.woff2"))]
+    if not rules:
+        raise ExtensionError(f"{source}: got no fonts, needs those of KaTeX, as *.woff2")
+    return "".join(rules)
 
 
 def font_face(source: Path, wanted: set[int], folder: Path) -> str:

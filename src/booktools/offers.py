@@ -36,6 +36,7 @@ MISSING = """
 <p>There is nothing at this address. All chapters are in the menu, and the search finds words in them.</p>
 """
 
+
 def notebook(source: Path, repository: str | None = None) -> str:
     """A chapter as .ipynb, without outputs; for Colab, with a first cell that brings the book."""
     book = jupytext.read(source)
@@ -76,7 +77,10 @@ def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], t
         files.insert(0, f"{page}.ipynb")
     names = {".ipynb": "Notebook", ".md": "Source"}
     context["downloads"] = [
-        (f"{names[Path(file).suffix]}, {Path(file).suffix}", context["pathto"](f"_sources/{file}", 1))
+        (
+            f"{names[Path(file).suffix]}, {Path(file).suffix}",
+            context["pathto"](f"_sources/{file}", 1),
+        )
         for file in files
     ]
 

@@ -32,19 +32,12 @@ def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], tre
 
 
 @cache
-def parts(app: Sphinx) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """The parts of the book: of each its caption and its pages, as name, number and title."""
-    env: Any = app.env
+def parts(app: Sphinx) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The parts of the book: of each its caption and its pages, as name and title."""
     return [
-        (toctree["caption"], [(name, number(env, name), heading(app, name)) for _, name in entries])
-        for toctree in env.tocs[env.config.root_doc].findall(addnodes.toctree)
-        if (entries := toctree["entries"])
+        (toctree["caption"], [(page, heading(app, page)) for _, page in toctree["entries"]])
+        for toctree in app.env.tocs[app.config.root_doc].findall(addnodes.toctree)
     ]
-
-
-def number(env: Any, page: str) -> str:
-    """The number of a chapter; nothing for what has none."""
-    return ".".join(map(str, env.toc_secnumbers.get(page, {}).get("", ())))
 
 
 def heading(app: Sphinx, page: str) -> str:
