@@ -113,7 +113,7 @@ def test_the_style_sheet_has_each_font_once_and_only_files_that_are_there(bundle
     faces = re.findall(r"@font-face\{font-family:(\w+)", css)
     assert "KaTeX_Math" in faces
     assert len(faces) == css.count("@font-face")
-    files = [file for file in re.findall(r'url\("?\./?([^)"]+)', css)]
+    files = re.findall(r'url\("?\./?([^)"]+)', css)
     assert files
     assert all((folder / file).is_file() for file in files)
 

@@ -30,7 +30,7 @@ AT_ONCE = re.compile("Main-Regular|Math-Italic|Size")
 
 
 def bundle(app: Sphinx, builder: Any) -> None:
-    """Write the bundles before the pages, which name them; a page written alone uses those there."""
+    """Write the bundles before the pages, which name them; one page alone uses those there."""
     if builder.name != "html":
         return
     root, record = Path(app.confdir), Path(app.doctreedir) / "bundles.json"
@@ -82,7 +82,7 @@ def font_faces(root: Path, wanted: set[int], folder: Path) -> str:
 
 
 def font_face(source: Path, wanted: set[int], folder: Path) -> str:
-    """The rule of a font, named as KaTeX names it: KaTeX_Main-BoldItalic; nothing if none is kept."""
+    """The rule of a font, named as KaTeX does (KaTeX_Main-BoldItalic), if any of it is kept."""
     family, _, style = source.stem.partition("-")
     data = cut(source, wanted)
     if not data:

@@ -33,7 +33,8 @@ import site; site.addsitedir("../src")  # else found only after a restart"""
 
 MISSING = """
 <h1>No such page</h1>
-<p>There is nothing at this address. All chapters are in the menu, and the search finds words in them.</p>
+<p>There is nothing at this address. All chapters are in the menu, and the search
+finds words in them.</p>
 """
 
 

@@ -1,3 +1,5 @@
+const root = document.documentElement;
+
 // Hovering or focusing a reference shows the equation, theorem, figure or exercise it points to.
 (() => {
   const targets = 'div.math[id], div.proof[id], figure[id], div.exercise[id]';
@@ -107,15 +109,20 @@ const sizes = new ResizeObserver((changes) => {
 for (const box of document.querySelectorAll(wide)) sizes.observe(box);
 document.fonts.addEventListener("loadingdone", () => reachable([...laid]));
 
-// The contents at the side mark the section on screen: the last one whose heading is near the top.
+// The contents mark the section on screen: the last whose heading has passed the upper third, or, at
+// the end of the page, the last of all.
 const links = [...document.querySelectorAll("#contents a")];
 const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
 const mark = () => {
-  const passed = headings.findLastIndex((heading) => heading.getBoundingClientRect().top < innerHeight / 3);
-  links.forEach((link, k) => (k === passed ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
+  const ended = scrollY + innerHeight >= root.scrollHeight - 2;
+  const passed = (heading) => ended || heading.getBoundingClientRect().top < innerHeight / 3;
+  const current = links[headings.findLastIndex(passed)];
+  for (const link of links) {
+    if (link === current) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
 };
-const spy = new IntersectionObserver(mark, { rootMargin: "0px 0px -66%" });
-for (const heading of headings) spy.observe(heading);
+addEventListener("scroll", () => requestAnimationFrame(mark), { passive: true });
 
 // What deferred.py marks is laid out as soon as the page has loaded, for to screen readers it is not
 // there before: a block for each frame, so that no step takes long.
@@ -135,7 +142,6 @@ const name = () => {
   button.title = NAMES[THEMES.indexOf(root.dataset.theme ?? "")];
   button.setAttribute("aria-label", button.title);
 };
-const root = document.documentElement;
 button.addEventListener("click", () => {
   const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "") + 1) % 3];
   if (next) root.dataset.theme = next;
