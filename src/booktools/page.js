@@ -86,18 +86,10 @@ document.addEventListener("copy", (event) => {
   event.preventDefault();
 });
 
-// What is wider than its box scrolls by itself, with the arrow keys too.
-const wide = ".formula, .bd-article pre, .cell_output .output, .pst-scrollable-table-container";
+// What may scroll sideways is reached by the Tab key, where it is wider than its box.
 const reachable = (boxes) => {
   const wider = boxes.map((box) => box.scrollWidth > box.clientWidth + 1); // all reads first
-  boxes.forEach((box, k) => {
-    if (!wider[k]) return box.removeAttribute("tabindex");
-    box.tabIndex = 0;
-    if (!box.hasAttribute("role")) {
-      box.setAttribute("role", "group");
-      box.setAttribute("aria-label", box.matches(".formula") ? "equation, scrolls sideways" : "scrolls sideways");
-    }
-  });
+  boxes.forEach((box, k) => (wider[k] ? box.setAttribute("tabindex", 0) : box.removeAttribute("tabindex")));
 };
 // Boxes change when the window does, a fold opens or the reader comes near, their contents when fonts arrive.
 const laid = new Set(); // to ask the others would lay them out
@@ -106,7 +98,7 @@ const sizes = new ResizeObserver((changes) => {
   for (const box of boxes) laid.add(box);
   reachable(boxes);
 });
-for (const box of document.querySelectorAll(wide)) sizes.observe(box);
+for (const box of document.querySelectorAll('[role="group"][tabindex]')) sizes.observe(box);
 document.fonts.addEventListener("loadingdone", () => reachable([...laid]));
 
 // The contents at the side show the section on screen, from the first scroll on.

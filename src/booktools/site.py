@@ -39,19 +39,8 @@ IMAGE = re.compile(r'<img\b[^>]*\bsrc="([^"]+\.svg)"[^>]*>')
 CORRECTIONS = {
     r'(<button class="btn search-button-field[^>]*?) title="Search" aria-label="Search"': r"\1",
     r'<div id="pst-primary-sidebar"': r'\g<0> role="region" aria-label="Book"',
-    r' id="(proof|exercise|solution)-content"': "",  # the same on every one
-    r'(<div class="proof [^"]*") id="proof"': r"\1",  # and so this one
-    r'<summary aria-label="[^"]*">': "<summary>",  # its own words say it
-    r'<p class="((?:collapsed|expanded)(?: admonition-title)?)">(.*?)</p>': (
-        r'<span class="\1">\2</span>'
-    ),
-    r"<th([^>]*)>\s*(?:<p></p>)?\s*</th>": r"<td\1></td>",  # an empty cell is no heading
-    r' role="doc-biblioentry"': ' role="listitem"',  # which its list asks for
     r"<title>(.*?) &#8212; \1</title>": r"<title>\1</title>",  # of the front page
     r'<body data-bs-spy="scroll" ': "<body ",  # page.js begins when the reader scrolls
-    r' columnspacing=""': "",  # KaTeX, of a table with one column
-    # In the colour of all code: elements in thousands that a page is quicker without.
-    r'<span class="(?:n|nn|p|w)">([^<]*)</span>|(<pre>)<span></span>': r"\1\2",
 }
 # What the theme's scripts do while a page loads that makes it be laid out at once.
 THEME_WAITS = {
@@ -61,17 +50,16 @@ THEME_WAITS = {
     '("bd-header")[0].getBoundingClientRect();': '("bd-header")[0];',
     "this.scrollY>e.bottom?": "this.scrollY>e.offsetHeight?",
 }
-# Left out of the bundle: half a megabyte of icons, live code on other people's servers, tabs.
-UNWANTED = ("fontawesome.js", "sphinx-thebe.js", "sphinx-thebe.css", "design-tabs.js")
+# Left out of the bundle: half a megabyte of icons, live code on other people's servers, tabs, folds
+# made by scripts.
+UNWANTED = (
+    *("fontawesome.js", "sphinx-thebe.js", "sphinx-thebe.css", "design-tabs.js"),
+    *("togglebutton.js", "togglebutton.css"),
+)
 # Fonts in use on nearly every page, a few kB each: were they to come later, lines would move.
 FIRST = re.compile("KaTeX_(Main-Regular|Math-Italic|Size)|fa-")
 # Only the search page needs these.
 SEARCH = ("searchindex.js", "searchtools.js", "language_data.js")
-# What the theme's pages set inline, in the order in which the scripts expect it.
-SETTINGS = """
-let toggleHintShow = "Show", toggleHintHide = "Hide", toggleOpenOnPrint = "true";
-let togglebuttonSelector = ".toggle, .admonition.dropdown";
-"""
 THEME = """
 (function () {
   const root = document.documentElement;
@@ -132,7 +120,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         )
     else:
         style_name = bundle_styles(root, sheets, [*pages, *bundled, HERE / "page.js"])
-        script = SETTINGS + patient(joined([*bundled, HERE / "page.js"]))
+        script = patient(joined([*bundled, HERE / "page.js"]))
         script_name = named(root / "_static", "book.js", script)
         theme_name = named(root / "_static", "theme.js", THEME)
     dark_figures(root)
