@@ -1,72 +1,5 @@
 // What the book's own pages do, where scripts run: nothing here is needed to read.
 
-// Hovering or focusing a reference shows the equation, theorem, figure or exercise it points to.
-(() => {
-  const targets = 'div.math[id], div.proof[id], figure[id], div.exercise[id]';
-  const pages = new Map();
-  let card, timer;
-
-  const pageOf = (url) => {
-    const address = url.origin + url.pathname;
-    if (address === location.origin + location.pathname) return Promise.resolve(document);
-    if (url.protocol === "file:") return Promise.resolve(null); // no page may read another there
-    if (!pages.has(address)) {
-      const parsed = fetch(address)
-        .then((answer) => answer.text())
-        .then((text) => new DOMParser().parseFromString(text, "text/html"))
-        .catch(() => null);
-      pages.set(address, parsed);
-    }
-    return pages.get(address);
-  };
-
-  const hide = () => {
-    clearTimeout(timer);
-    card?.remove();
-    card = undefined;
-  };
-
-  const show = async (link) => {
-    const url = new URL(link.href);
-    const page = await pageOf(url);
-    const target = page?.getElementById(decodeURIComponent(url.hash.slice(1)))?.closest(targets);
-    if (!target || !link.matches(":hover, :focus")) return;
-    hide();
-    card = document.createElement("div");
-    card.className = "preview";
-    card.setAttribute("role", "tooltip");
-    const copy = target.cloneNode(true);
-    for (const node of [copy, ...copy.querySelectorAll("[id]")]) node.removeAttribute("id");
-    for (const node of [copy, ...copy.querySelectorAll(".later, .laid")]) node.classList.remove("later", "laid");
-    for (const image of copy.querySelectorAll("img")) {
-      image.src = new URL(image.getAttribute("src"), url).href;
-      image.loading = "eager";
-    }
-    card.append(copy);
-    document.body.append(card);
-    const at = link.getBoundingClientRect();
-    const width = document.documentElement.clientWidth;
-    const left = Math.max(8, Math.min(at.left, width - card.offsetWidth - 8));
-    const below = at.bottom + card.offsetHeight + 8 < innerHeight;
-    const top = below ? at.bottom + 6 : Math.max(8, at.top - card.offsetHeight - 6);
-    card.style.transform = `translate(${left}px, ${top}px)`;
-  };
-
-  const linkOf = (event) => event.target.closest?.('.bd-article a[href*="#"]:not(.headerlink)');
-  for (const kind of ["pointerover", "focusin"]) {
-    document.addEventListener(kind, (event) => {
-      const link = linkOf(event);
-      if (!link || event.pointerType === "touch") return;
-      hide();
-      timer = setTimeout(show, 200, link);
-    });
-  }
-  document.addEventListener("pointerout", (event) => linkOf(event) && hide());
-  document.addEventListener("focusout", hide);
-  document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
-  document.addEventListener("scroll", hide, { passive: true });
-})();
-
 // Copying a formula gives its TeX.
 document.addEventListener("copy", (event) => {
   const selection = getSelection();
@@ -131,6 +64,3 @@ document.addEventListener("click", (event) => {
   if (event.target.closest(".btn-fullscreen-button")) toggleFullScreen();
   if (event.target.closest(".btn-download-pdf-button")) print();
 });
-
-// Results come with a summary, read from their pages; a page in a folder may not read another.
-if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

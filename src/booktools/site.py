@@ -60,13 +60,16 @@ THEME_WAITS = {
     # The header's height, when it is asked for.
     '("bd-header")[0].getBoundingClientRect();': '("bd-header")[0];',
     "this.scrollY>e.bottom?": "this.scrollY>e.offsetHeight?",
+    # Its search; theme/search.js is the book's.
+    "v=()=>{const e=g(),": "v=()=>{return;const e=g(),",
 }
 # Left out of the bundle: half a megabyte of icons, live code on other people's servers, tabs.
 UNWANTED = ("fontawesome.js", "sphinx-thebe.js", "sphinx-thebe.css", "design-tabs.js")
 # Fonts in use on nearly every page, a few kB each: were they to come later, lines would move.
 FIRST = re.compile("KaTeX_(Main-Regular|Math-Italic|Size)|fa-")
-# Only the search page needs these.
-SEARCH = ("searchindex.js", "searchtools.js", "language_data.js")
+# The book's own, which come last.
+OWN_SCRIPTS = [HERE / "page.js", HERE / "theme" / "search.js", HERE / "theme" / "previews.js"]
+OWN_SHEETS = [HERE / "theme" / "search.css"]
 # What the theme's pages set inline, in the order in which the scripts expect it.
 SETTINGS = """
 let toggleHintShow = "Show", toggleHintHide = "Hide", toggleOpenOnPrint = "true";
@@ -124,15 +127,14 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     pages = {path: text for path, text in pages.items() if POLICY not in text}  # if not done before
     sheets = gather(root, pages, SHEET, SHEET_2)
     scripts = gather(root, pages, re.compile(r'<script\b[^>]*\bsrc="([^"?:]*)[^"]*"'))
-    bundled = [path for path in scripts if path.name not in SEARCH]
     if app.config.only_pages:  # the bundles of the site that stands are theirs, too
         style_name, script_name, theme_name = (
             next((root / "_static").glob(name)).name
             for name in ("book.*.css", "book.*.js", "theme.*.js")
         )
     else:
-        style_name = bundle_styles(root, sheets, [*pages, *bundled, HERE / "page.js"])
-        script = SETTINGS + patient(joined([*bundled, HERE / "page.js"]))
+        style_name = bundle_styles(root, [*sheets, *OWN_SHEETS], [*pages, *scripts, *OWN_SCRIPTS])
+        script = SETTINGS + patient(joined([*scripts, *OWN_SCRIPTS]))
         script_name = named(root / "_static", "book.js", script)
         theme_name = named(root / "_static", "theme.js", THEME)
     dark_figures(root)
@@ -143,7 +145,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         write(path, page(text, root, path, up, theme_name, style_name, script_name))
     front, title = f"{app.config.root_doc}.html", app.config.html_title
     write(root / "index.html", ROOT.format(policy=POLICY, front=front, title=title))
-    clean(root, {*sheets, *bundled})
+    clean(root, {*sheets, *scripts})
 
 
 def write(path: Path, text: str) -> None:
@@ -269,9 +271,7 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
     """A page that loads the three bundles, keeps to its host, and knows its figures' sizes."""
 
     def keep(match: re.Match[str]) -> str:
-        kept = re.search(
-            r'src="[^"]*(searchtools|language_data|searchindex|explorables/)', match[1]
-        )
+        kept = re.search(r'src="[^"]*explorables/', match[1])
         return re.sub(r"<script( defer(=\"\w*\")?)?", "<script defer", match[0]) if kept else ""
 
     def image(match: re.Match[str]) -> str:
