@@ -221,10 +221,12 @@ def test_files_that_nothing_names_do_not_stay(tmp_path):
     (static / "library").mkdir(parents=True)
     (tmp_path / "page.html").write_text('<link href="_static/book.css"><script src="_static/a.js">')
     (static / "book.css").write_text("url(font.woff2)")
-    for name in ("a.js", "font.woff2", "b.js", "library/c.js"):
+    (static / "book.js").write_text('"index.js"')
+    for name in ("a.js", "font.woff2", "index.js", "b.js", "library/c.js"):
         (static / name).touch()
     site.sweep(tmp_path)
-    assert {path.name for path in static.rglob("*")} == {"book.css", "a.js", "font.woff2"}
+    kept = {"book.css", "book.js", "a.js", "font.woff2", "index.js"}
+    assert {path.name for path in static.rglob("*")} == kept
 
 
 def test_the_root_sends_to_the_front_page_within_the_policy(tmp_path):

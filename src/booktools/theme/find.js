@@ -1,0 +1,230 @@
+// Finds the sections of the book that answer a query. Runs in the reader's browser, and in Node.
+import MiniSearch from "minisearch";
+import { stemmer } from "stemmer";
+
+const FIELDS = { title: 5, above: 1, terms: 1.5, text: 1, aside: 0.3 };
+const SHOWN = 180; // characters of a snippet
+const WORD = /[\p{L}\p{N}]+(?:_[\p{L}\p{N}]+)*/gu;
+const SUBSCRIPT = /(?<![\p{L}\p{N}])(\p{L})_\{?([\p{L}\p{N}])/gu; // h_0, h_{t-1}
+
+const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+const stem = (word) => (/^[a-z]{3,}$/.test(word) ? stemmer(word) : word);
+
+// The words of a text as they are compared, each with its place in the text.
+const wordsOf = (text) => {
+  const marked = text.replace(SUBSCRIPT, (whole, letter, index) => letter + index.padEnd(whole.length - 1, " "));
+  const found = [];
+  for (const { 0: written, index } of marked.matchAll(WORD)) {
+    const word = folded(written);
+    found.push({ word: stem(word), written: word, from: index, to: index + written.length });
+    if (!word.includes("_")) continue;
+    for (const part of word.split("_")) found.push({ ...found.at(-1), word: stem(part) });
+  }
+  return found;
+};
+
+// The sections of the book in one list, each with its weight, and where it stands.
+const listed = (book, weights) =>
+  book.flatMap(({ page, number, sections }) =>
+    sections.map((section) => {
+      const name = page.split("/").pop();
+      const chapter = [number, sections[0].title].filter(Boolean).join(" ");
+      const inner = section.above.slice(1);
+      const depth = 0.93 ** Math.max(0, inner.length);
+      const parts = [section.title, ...inner].map((title) => weights.sections[title] ?? 1);
+      return {
+        ...section,
+        page,
+        path: section.id ? [chapter, ...inner] : [],
+        shown: section.id ? section.title : chapter,
+        weight: depth * (weights.pages[name] ?? 1) * Math.min(...parts),
+      };
+    }),
+  );
+
+export const finder = ({ book, words }) => {
+  const sections = listed(book, words.weights);
+  const index = new MiniSearch({
+    fields: Object.keys(FIELDS),
+    idField: "key",
+    extractField: (section, field) =>
+      Array.isArray(section[field]) ? section[field].join(" / ") : section[field],
+    tokenize: (text) => wordsOf(text).map(({ word }) => word),
+    processTerm: (word) => word,
+  });
+  index.addAll(sections.map((section, key) => ({ ...section, key })));
+
+  const names = new Map(); // of the package: with and without their class
+  const places = new Map(); // labels and numbers
+  sections.forEach((section, key) => {
+    if (!section.name) return;
+    names.set(folded(section.name), key);
+    names.set(`bptt.${folded(section.name)}`, key);
+  });
+  for (const { page, places: found } of book)
+    for (const [name, id] of Object.entries(found)) places.set(folded(name), { page, id, name });
+
+  const idle = new Set(words.idle.split(/\s+/).map(stem));
+  const phrases = new Map(); // the first word of each phrase: what it is another name of
+  for (const group of words.same) {
+    const alike = group.map((phrase) => wordsOf(phrase).map(({ word }) => word));
+    for (const phrase of alike) {
+      const others = alike.filter((other) => other !== phrase);
+      const known = phrases.get(phrase[0]) ?? [];
+      phrases.set(phrase[0], [...known, { phrase, others }]);
+    }
+  }
+
+  const cache = new Map();
+  const lookUp = (terms, prefix) => {
+    const key = `${terms.join(" ")}${prefix ? "*" : ""}`;
+    if (!cache.has(key)) {
+      const options = { boost: FIELDS, combineWith: "AND", tokenize: (text) => text.split(" ") };
+      const text = terms.join(" ");
+      let found = index.search(text, options);
+      if (prefix) found = found.concat(index.search(text, { ...options, prefix: true, weights: { prefix: 0.6, fuzzy: 0 } }));
+      if (!found.length) {
+        const near = (term) => (term.length > 8 ? 3 : term.length > 4 ? 2 : term.length > 3 ? 1 : 0);
+        for (const allowed of [1, 2, 3]) {
+          if (found.length) break;
+          const fuzzy = (term) => Math.min(allowed, near(term)) || false;
+          found = index.search(text, { ...options, fuzzy, prefix: (term) => term.length > 3 });
+        }
+      }
+      cache.set(key, found);
+    }
+    return cache.get(key);
+  };
+
+  // A query as units: a word, or a phrase with others of the same meaning.
+  const unitsOf = (query) => {
+    const given = wordsOf(query).filter(({ from }, k, all) => k === 0 || from !== all[k - 1].from);
+    const units = [];
+    for (let k = 0; k < given.length; ) {
+      const rest = given.slice(k).map(({ word }) => word);
+      const fitting = (phrases.get(rest[0]) ?? [])
+        .filter(({ phrase }) => phrase.every((word, j) => word === rest[j]))
+        .sort((one, other) => other.phrase.length - one.phrase.length);
+      const size = fitting[0]?.phrase.length ?? 1;
+      const same = fitting.filter(({ phrase }) => phrase.length === size);
+      units.push({
+        terms: rest.slice(0, size),
+        others: same.flatMap(({ others }) => others),
+        idle: !same.length && idle.has(rest[0]),
+      });
+      k += size;
+    }
+    const telling = units.filter((unit) => !unit.idle);
+    return telling.length ? telling : units;
+  };
+
+  const ranked = (query) => {
+    const units = unitsOf(query);
+    const typing = !/\s$/.test(query);
+    const scores = new Map();
+    const total = units.reduce((sum, { terms }) => sum + terms.length, 0);
+    units.forEach(({ terms, others }, k) => {
+      const best = new Map();
+      const all = [[terms, 1], ...others.map((other) => [other, 0.7])];
+      for (const [alternative, weight] of all) {
+        const prefix = alternative === terms && typing && k === units.length - 1;
+        for (const { id, score, terms: matched } of lookUp(alternative, prefix)) {
+          const here = (score * weight * terms.length) / alternative.length;
+          const known = best.get(id) ?? { score: 0, matched: [] };
+          best.set(id, {
+            score: Math.max(known.score, here),
+            matched: [...known.matched, ...matched],
+          });
+        }
+      }
+      for (const [id, { score, matched }] of best) {
+        const known = scores.get(id) ?? { score: 0, matched: [], covered: 0 };
+        known.score += score;
+        known.covered += terms.length / total;
+        known.matched.push(...matched);
+        scores.set(id, known);
+      }
+    });
+    return [...scores]
+      .map(([key, { score, covered, matched }]) => ({
+        key,
+        matched: new Set(matched),
+        score: score * covered ** 1.5 * sections[key].weight,
+      }))
+      .sort((one, other) => other.score - one.score || one.key - other.key);
+  };
+
+  // A name of the package comes first, or second where it is a word of the text as well.
+  const withName = (query, results) => {
+    const asked = folded(query).trim().replace(/\(.*\)$/, "");
+    const key = names.get(asked);
+    if (key === undefined) return results;
+    const entry = results.find((result) => result.key === key) ?? { key, matched: new Set() };
+    const others = results.filter((result) => result.key !== key);
+    const isWord = others.length && !/[_.]/.test(asked);
+    others.splice(isWord ? 1 : 0, 0, entry);
+    return others;
+  };
+
+  // A text in pieces, those that were found marked.
+  const marked = (text, matched, from = 0, to = text.length) => {
+    const pieces = [];
+    let at = from;
+    for (const word of wordsOf(text)) {
+      if (!matched.has(word.word) || word.from < at || word.to > to) continue;
+      if (word.from > at) pieces.push({ text: text.slice(at, word.from) });
+      pieces.push({ text: text.slice(word.from, word.to), found: true });
+      at = word.to;
+    }
+    if (at < to) pieces.push({ text: text.slice(at, to) });
+    return pieces;
+  };
+
+  // The part of a section's text that has most of what was found.
+  const snippet = ({ text, aside }, matched) => {
+    const has = (body) => wordsOf(body).some(({ word }) => matched.has(word));
+    const body = has(text) || !has(aside) ? text : aside;
+    const places = wordsOf(body).filter(({ word }) => matched.has(word));
+    let from = 0;
+    let most = 0;
+    for (const { from: start } of places) {
+      const inside = places.filter((place) => place.from >= start && place.to <= start + SHOWN);
+      const count = new Set(inside.map(({ word }) => word)).size + inside.length / 100;
+      if (count > most) [from, most] = [start, count];
+    }
+    from = Math.max(0, from - 40);
+    if (from) from = body.indexOf(" ", from) + 1;
+    let to = Math.min(body.length, from + SHOWN);
+    if (to < body.length) to = Math.max(body.lastIndexOf(" ", to), from);
+    const pieces = marked(body, matched, from, to);
+    if (from) pieces.unshift({ text: "… " });
+    if (to < body.length) pieces.push({ text: " …" });
+    return pieces;
+  };
+
+  const addressOf = ({ page, id }) => `${page}.html${id ? `#${id}` : ""}`;
+
+  const placeOf = (query) => {
+    const place = places.get(folded(query).trim().replace(/[()]/g, ""));
+    if (!place) return [];
+    const [chapter] = sections.filter(({ page }) => page === place.page);
+    const title = [{ text: place.name[0].toUpperCase() + place.name.slice(1), found: true }];
+    return [{ address: addressOf(place), title, path: [chapter.shown], snippet: [] }];
+  };
+
+  return (query, limit = 50) => {
+    const place = placeOf(query);
+    const found = withName(query, ranked(query)).map(({ key, matched }) => {
+      const section = sections[key];
+      return {
+        address: addressOf(section),
+        title: marked(section.shown, matched),
+        path: section.path,
+        get snippet() {
+          return snippet(section, matched);
+        },
+      };
+    });
+    return [...place, ...found].slice(0, limit);
+  };
+};
