@@ -34,14 +34,14 @@ const { outputFiles } = await esbuild.build({
   absWorkingDir: root, entryPoints: entries, outdir: folder, write: false, plugins: [book],
   bundle: true, minify: true, format: "iife", legalComments: "none", logLevel: "error",
   target: ["chrome123", "firefox125", "safari17.5"], // which have light-dark() and popovers
-  loader: { ".woff2": "file" }, assetNames: "[name].[hash]",
+  loader: { ".woff2": "file" }, assetNames: "[name]",
 });
 mkdirSync(folder, { recursive: true });
 const names = {};
 for (const { path, contents } of outputFiles) {
   const name = basename(path);
   const hash = createHash("sha256").update(contents).digest("hex").slice(0, 10);
-  names[name] = name.endsWith(".woff2") ? name : name.replace(".", `.${hash}.`);
+  names[name] = name.endsWith(".woff2") ? name : name.replace(".", `.${hash}.`); // fonts have theirs
   writeFileSync(join(folder, names[name]), contents);
 }
 process.stdout.write(JSON.stringify(names));

@@ -6,6 +6,7 @@ sheet, or lines would move once it is there.
 """
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -90,8 +91,9 @@ def font_face(source: Path, wanted: set[int], folder: Path) -> str:
     if AT_ONCE.search(source.stem):
         address = f"data:font/woff2;base64,{base64.b64encode(data).decode()}"
     else:
-        (folder / source.name).write_bytes(data)
-        address = (folder / source.name).as_posix()
+        file = folder / f"{source.stem}.{hashlib.sha256(data).hexdigest()[:10]}.woff2"
+        file.write_bytes(data)
+        address = file.as_posix()
     weight = 700 if "Bold" in style else 400
     slant = "italic" if "Italic" in style else "normal"
     return (

@@ -29,7 +29,7 @@ const server = createServer((request, response) => {
     const type = extname(path);
     const headers = { "Content-Type": TYPES[type] ?? "application/octet-stream" };
     let data = readFileSync(join(site, path));
-    if (/\.([0-9a-f]{10}|[0-9A-Z]{8})\./.test(path)) headers["Cache-Control"] = "max-age=31536000, immutable";
+    if (/\.[0-9a-f]{10}\./.test(path)) headers["Cache-Control"] = "max-age=31536000, immutable";
     if (type in TYPES && type !== ".woff2") {
       headers["Content-Encoding"] = "gzip";
       data = gzipSync(data);
