@@ -247,16 +247,19 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
     """One script that holds the sections of all pages and searches them."""
     if exception is not None or app.builder.name != "html":
         return
-    order = app.env.collect_relations()  # type: ignore[no-untyped-call]
+    order = app.env.collect_relations()
     book = [json.loads(kept(app, page).read_text(encoding="utf-8")) for page in order]
-    words = tomllib.loads(WORDS.read_text(encoding="utf-8"))
-    request = json.dumps({"book": book, "words": words}, ensure_ascii=False)
     for name in SPHINX:
         (Path(app.outdir) / "_static" / name).unlink()
-    index = Path(app.outdir) / INDEX
+    bundle(book, Path(app.outdir) / INDEX)
+
+
+def bundle(book: list[dict[str, Any]], index: Path) -> None:
+    """Write the script that finds the sections of these pages."""
+    words = tomllib.loads(WORDS.read_text(encoding="utf-8"))
     subprocess.run(
         [str(node()), str(HERE / "search.mjs"), str(index)],
-        input=request,
+        input=json.dumps({"book": book, "words": words}, ensure_ascii=False),
         check=True,
         encoding="utf-8",
     )
