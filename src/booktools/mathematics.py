@@ -150,24 +150,8 @@ def visit_display(self: Any, place: nodes.math_block) -> None:
 
 def choose(app: Sphinx, config: Any) -> None:
     """KaTeX, which is fetched if need be; never a renderer that loads from another host."""
-    root = Path(app.confdir)
-    fetch(root)
+    fetch(Path(app.confdir))
     config.html_math_renderer = "katex"
-    dist = root / "node_modules" / "katex" / "dist"
-    config.html_static_path.append(str(stage(dist, root / "_build" / "katex")))
-    app.add_css_file("katex.min.css")
-
-
-def stage(dist: Path, folder: Path) -> Path:
-    """A static folder with KaTeX's style and its fonts in the one format all browsers read."""
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "fonts").mkdir(parents=True)
-    style = (dist / "katex.min.css").read_text(encoding="utf-8")
-    style = re.sub(r",url\([^)]*\.(?:woff|ttf)\) format\([^)]*\)", "", style)
-    (folder / "katex.min.css").write_text(style, encoding="utf-8", newline="\n")
-    for font in sorted((dist / "fonts").glob("*.woff2")):
-        shutil.copy(font, folder / "fonts")
-    return folder
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from sphinx.application import Sphinx
 from .mathematics import HERE, node
 
 WORDS = HERE / "theme" / "search.toml"
+NUMBERED = {"displaymath": "equation"}  # as Sphinx has it, and as readers do
 INDEX = "_static/search-index.js"  # beside the script of all pages, which asks for it
 # What is no text of its section: other sections, code, what cells show, displays, link marks.
 APART = (
@@ -197,17 +198,13 @@ def name_of_package(place: addnodes.desc, above: list[str]) -> dict[str, Any]:
     }
 
 
-def places(env: Any, page: str, doctree: nodes.document) -> dict[str, str]:
-    """What has a label or a number, with its anchor: ``theorem 4.1``, ``eq-lag``."""
-    found = {}
-    for kind, numbers in env.toc_fignumbers.get(page, {}).items():
-        for anchor, number in numbers.items():
-            name = "equation" if kind == "displaymath" else kind.removeprefix("prf:")
-            found[f"{name} {'.'.join(map(str, number))}"] = anchor
-    for part in doctree.findall(nodes.Element):
-        if (label := part.get("label")) and part["ids"]:
-            found[str(label)] = part["ids"][0]
-    return found
+def places(env: Any, page: str) -> dict[str, str]:
+    """What has a number, with its anchor: ``theorem 4.1``."""
+    return {
+        f"{NUMBERED.get(kind, kind)} {'.'.join(map(str, number))}": anchor
+        for kind, numbers in env.toc_fignumbers.get(page, {}).items()
+        for anchor, number in numbers.items()
+    }
 
 
 def collect(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -219,12 +216,10 @@ def collect(app: Sphinx, doctree: nodes.document, page: str) -> None:
     found = {
         "page": page,
         "number": ".".join(map(str, number)) if number else "",
-        "places": places(env, page, doctree),
+        "lead": next((meta["content"] for meta in doctree.findall(nodes.meta)), ""),
+        "places": places(env, page),
         "sections": list(sections(doctree, [])),
     }
-    if description := next((meta for meta in doctree.findall(nodes.meta)), None):
-        first = found["sections"][0]
-        first["text"] = f"{description['content']} {first['text']}"
     file = kept(app, page)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
@@ -251,14 +246,17 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
     """One script that holds the sections of all pages and searches them."""
     if exception is not None or app.builder.name != "html":
         return
-    order = app.env.collect_relations()  # type: ignore[no-untyped-call]
+    order = app.env.collect_relations()
     book = [json.loads(kept(app, page).read_text(encoding="utf-8")) for page in order]
+    bundle(book, Path(app.outdir) / INDEX)
+
+
+def bundle(book: list[dict[str, Any]], index: Path) -> None:
+    """Write the script that finds the sections of these pages."""
     words = tomllib.loads(WORDS.read_text(encoding="utf-8"))
-    request = json.dumps({"book": book, "words": words}, ensure_ascii=False)
-    index = Path(app.outdir) / INDEX
     subprocess.run(
         [str(node()), str(HERE / "search.mjs"), str(index)],
-        input=request,
+        input=json.dumps({"book": book, "words": words}, ensure_ascii=False),
         check=True,
         encoding="utf-8",
     )

@@ -2,13 +2,18 @@
 import MiniSearch from "minisearch";
 import { stemmer } from "stemmer";
 
-const FIELDS = { title: 5, above: 1, terms: 1.5, text: 1, aside: 0.3 };
+const FIELDS = { title: 3, above: 1, terms: 1.5, text: 1, lead: 0.4, aside: 0.3 };
+const SAME = 0.7; // what another name of a thing counts
+const LETTER = 0.3; // what a word of one letter counts
+const ALL = 1.5; // how much it counts that a section has all that is asked for
+const NAMED = 1; // how much it counts that a title is asked for whole
 const SHOWN = 180; // characters of a snippet
 const WORD = /[\p{L}\p{N}]+(?:_[\p{L}\p{N}]+)*/gu;
 const SUBSCRIPT = /(?<![\p{L}\p{N}])(\p{L})_\{?([\p{L}\p{N}])/gu; // h_0, h_{t-1}
 
 const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-const stem = (word) => (/^[a-z]{3,}$/.test(word) ? stemmer(word) : word);
+const spelt = (word) => word.replace(/(?<=\w{3})iz(?=(?:e|ed|er|es|ing|ations?|ers)$)/, "is");
+const stem = (word) => (/^[a-z]{3,}$/.test(word) ? stemmer(spelt(word)) : word);
 
 // The words of a text as they are compared, each with its place in the text.
 const wordsOf = (text) => {
@@ -25,7 +30,7 @@ const wordsOf = (text) => {
 
 // The sections of the book in one list, each with its weight, and where it stands.
 const listed = (book, weights) =>
-  book.flatMap(({ page, number, sections }) =>
+  book.flatMap(({ page, number, lead, sections }) =>
     sections.map((section) => {
       const name = page.split("/").pop();
       const chapter = [number, sections[0].title].filter(Boolean).join(" ");
@@ -35,6 +40,7 @@ const listed = (book, weights) =>
       return {
         ...section,
         page,
+        lead,
         path: section.id ? [chapter, ...inner] : [],
         shown: section.id ? section.title : chapter,
         weight: depth * (weights.pages[name] ?? 1) * Math.min(...parts),
@@ -54,6 +60,15 @@ export const finder = ({ book, words }) => {
   });
   index.addAll(sections.map((section, key) => ({ ...section, key })));
 
+  // All words of a section, in their order: a phrase is found where they follow one another.
+  const streams = sections.map((section) =>
+    Object.keys(FIELDS)
+      .map((field) => ` ${wordsOf([section[field]].flat().join(" / ")).map(({ word }) => word).join(" ")} `)
+      .join("/"),
+  );
+  const titles = sections.map(({ title }) => wordsOf(title).map(({ word }) => word));
+  const holds = (key, terms) => streams[key].includes(` ${terms.join(" ")} `);
+
   const names = new Map(); // of the package: with and without their class
   const places = new Map(); // labels and numbers
   sections.forEach((section, key) => {
@@ -62,7 +77,10 @@ export const finder = ({ book, words }) => {
     names.set(`bptt.${folded(section.name)}`, key);
   });
   for (const { page, places: found } of book)
-    for (const [name, id] of Object.entries(found)) places.set(folded(name), { page, id, name });
+    for (const [name, id] of Object.entries(found)) {
+      const label = id.replace(/^equation-/, "");
+      for (const key of [name, label]) places.set(folded(key), { page, id, name });
+    }
 
   const idle = new Set(words.idle.split(/\s+/).map(stem));
   const phrases = new Map(); // the first word of each phrase: what it is another name of
@@ -76,20 +94,20 @@ export const finder = ({ book, words }) => {
   }
 
   const cache = new Map();
-  const lookUp = (terms, prefix) => {
-    const key = `${terms.join(" ")}${prefix ? "*" : ""}`;
+  const lookUp = (terms, { prefix, near }) => {
+    const key = `${terms.join(" ")}${prefix ? "*" : ""}${near ? "~" : ""}`;
     if (!cache.has(key)) {
       const options = { boost: FIELDS, combineWith: "AND", tokenize: (text) => text.split(" ") };
       const text = terms.join(" ");
       let found = index.search(text, options);
-      if (prefix) found = found.concat(index.search(text, { ...options, prefix: true, weights: { prefix: 0.6, fuzzy: 0 } }));
-      if (!found.length) {
-        const near = (term) => (term.length > 8 ? 3 : term.length > 4 ? 2 : term.length > 3 ? 1 : 0);
-        for (const allowed of [1, 2, 3]) {
-          if (found.length) break;
-          const fuzzy = (term) => Math.min(allowed, near(term)) || false;
-          found = index.search(text, { ...options, fuzzy, prefix: (term) => term.length > 3 });
-        }
+      if (prefix) {
+        const weights = { prefix: 0.5, fuzzy: 0 };
+        found = found.concat(index.search(text, { ...options, prefix: true, weights }));
+      }
+      for (const slips of near ? [1, 2, 3] : []) {
+        if (found.length) break;
+        const fuzzy = (term) => Math.min(slips, Math.floor((term.length - 1) / 3)) || false;
+        found = index.search(text, { ...options, fuzzy, prefix: (term) => term.length > 3 });
       }
       cache.set(key, found);
     }
@@ -118,29 +136,54 @@ export const finder = ({ book, words }) => {
     return telling.length ? telling : units;
   };
 
+  // What a unit finds: of each section a score, which part of the unit it has, and by what words.
+  const foundBy = ({ terms, others }, typed) => {
+    const best = new Map();
+    const note = (id, score, part, matched) => {
+      const known = best.get(id) ?? { score: 0, part: 0, matched: [] };
+      known.score = Math.max(known.score, score);
+      known.part = Math.max(known.part, part);
+      known.matched.push(...matched);
+      best.set(id, known);
+    };
+    const own = new Map(); // word by word
+    terms.forEach((term, k) => {
+      const prefix = typed && k === terms.length - 1 && term.length > 2;
+      for (const { id, score, terms: matched } of lookUp([term], { prefix, near: true })) {
+        const known = own.get(id) ?? { score: 0, part: 0, matched: [] };
+        known.score += score;
+        known.part += 1 / terms.length;
+        known.matched.push(...matched);
+        own.set(id, known);
+      }
+    });
+    for (const [id, { score, part, matched }] of own) {
+      const together = terms.length === 1 || holds(id, terms) ? 1 : 0.5;
+      note(id, score * together, part, matched);
+    }
+    for (const other of others)
+      for (const { id, score, terms: matched } of lookUp(other, { near: false }))
+        if (holds(id, other)) note(id, (SAME * score * terms.length) / other.length, 1, matched);
+    return best;
+  };
+
+  // The part of a section's title that is asked for.
+  const named = (key, matched) => {
+    const telling = titles[key].filter((word) => !idle.has(word));
+    return telling.length ? telling.filter((word) => matched.includes(word)).length / telling.length : 0;
+  };
+
   const ranked = (query) => {
     const units = unitsOf(query);
     const typing = !/\s$/.test(query);
+    const sizes = units.map(({ terms }) => terms.reduce((sum, { length }) => sum + (length > 1 ? 1 : LETTER), 0));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
     const scores = new Map();
-    const total = units.reduce((sum, { terms }) => sum + terms.length, 0);
-    units.forEach(({ terms, others }, k) => {
-      const best = new Map();
-      const all = [[terms, 1], ...others.map((other) => [other, 0.7])];
-      for (const [alternative, weight] of all) {
-        const prefix = alternative === terms && typing && k === units.length - 1;
-        for (const { id, score, terms: matched } of lookUp(alternative, prefix)) {
-          const here = (score * weight * terms.length) / alternative.length;
-          const known = best.get(id) ?? { score: 0, matched: [] };
-          best.set(id, {
-            score: Math.max(known.score, here),
-            matched: [...known.matched, ...matched],
-          });
-        }
-      }
-      for (const [id, { score, matched }] of best) {
+    units.forEach((unit, k) => {
+      for (const [id, { score, part, matched }] of foundBy(unit, typing && k === units.length - 1)) {
         const known = scores.get(id) ?? { score: 0, matched: [], covered: 0 };
-        known.score += score;
-        known.covered += terms.length / total;
+        known.score += (score * sizes[k]) / unit.terms.length;
+        known.covered += (part * sizes[k]) / total;
         known.matched.push(...matched);
         scores.set(id, known);
       }
@@ -148,8 +191,8 @@ export const finder = ({ book, words }) => {
     return [...scores]
       .map(([key, { score, covered, matched }]) => ({
         key,
-        matched: new Set(matched),
-        score: score * covered ** 1.5 * sections[key].weight,
+        matched: new Set(matched.filter((word) => !idle.has(word) || units[0].idle)),
+        score: score * covered ** ALL * (1 + NAMED * named(key, matched)) * sections[key].weight,
       }))
       .sort((one, other) => other.score - one.score || one.key - other.key);
   };
