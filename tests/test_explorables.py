@@ -14,9 +14,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from docutils import nodes
 from numpy.testing import assert_allclose
 
-from booktools import explorables
+from booktools import bundle, explorables
 from booktools.mathematics import node
 from bptt import ELMAN, Params, backward, jacobians, summands, unroll
 from bptt.cells import ElmanCell, Partials
@@ -33,7 +34,7 @@ process.stdout.write(JSON.stringify(calls.map(([name, ...given]) => known[name](
 
 def javascript(*calls):
     """What functions of arithmetic.mjs and shared.mjs return: one [name, *arguments] for each."""
-    files = [(ROOT / explorables.FOLDER / f"{name}.mjs").as_uri() for name in explorables.SHARED]
+    files = [(explorables.FOLDER / f"{name}.mjs").as_uri() for name in ("arithmetic", "shared")]
     command = [str(node()), "--input-type=module", "--eval", CALL, *files]
     run = subprocess.run(
         command, input=json.dumps(calls), check=True, capture_output=True, encoding="utf-8"
@@ -183,63 +184,57 @@ def test_scales_hold_what_they_are_made_for():
 
 
 @pytest.fixture(scope="module")
-def scripts():
-    return explorables.scripts(ROOT)
+def bundles(tmp_path_factory):
+    """The explorables as they are bundled: name and text."""
+    folder = tmp_path_factory.mktemp("bundles")
+    names = bundle.run(ROOT, explorables.entries(), {}, folder)
+    return {name: (folder / hashed).read_text(encoding="utf-8") for name, hashed in names.items()}
 
 
-def test_scripts_are_small_and_stand_alone(scripts):
-    assert list(scripts) == ["shared", *explorables.NAMES]
-    size = sum(len(gzip.compress(script.encode(), 9)) for script in scripts.values())
-    assert size < 13_000  # of the 15 kB that all scripts of the site may have
-    for script in scripts.values():
+def test_scripts_are_small_and_stand_alone(bundles):
+    assert {*bundles} == {"explorables.css", "common.js", *(f"{n}.js" for n in explorables.NAMES)}
+    scripts = [text for name, text in bundles.items() if name.endswith(".js")]
+    assert sum(len(gzip.compress(script.encode(), 9)) for script in scripts) < 14_000
+    for script in scripts:
         assert not re.search(
             r"\b(import|export|eval)\b|innerHTML|https?://(?!www\.w3\.org)", script
         )
 
 
+def test_what_is_shared_is_there_once(bundles):
+    words = "Reset"  # of shared.mjs
+    assert [name for name, text in bundles.items() if words in text] == ["common.js"]
+
+
 @pytest.mark.parametrize("name", explorables.NAMES)
-def test_scripts_run_as_classic_scripts(scripts, name):
+def test_scripts_run_as_classic_scripts(bundles, name):
     # a page without explorables, of which the scripts need no more than this
     page = "const matchMedia = () => ({}), document = { querySelectorAll: (s) => (asked = s, []) };"
     page += "class IntersectionObserver {} let asked;"
-    text = f"{page}\n{scripts['shared']}\n{scripts[name]}\nconsole.log(asked);"
+    text = f"{page}\n{bundles['common.js']}\n{bundles[f'{name}.js']}\nconsole.log(asked);"
     run = subprocess.run([str(node()), "-"], input=text, capture_output=True, encoding="utf-8")
     assert (run.stdout, run.stderr) == (f".tag_explorable-{name} figure\n", "")
 
 
-def test_scripts_work_without_terser(tmp_path):
-    (tmp_path / explorables.FOLDER).mkdir(parents=True)
-    for source in (ROOT / explorables.FOLDER).iterdir():
-        (tmp_path / explorables.FOLDER / source.name).write_bytes(source.read_bytes())
-    long = explorables.scripts(tmp_path)
-    assert "export " not in re.sub(r"//.*|/\*(.|\n)*?\*/", "", "".join(long.values()))
-    check = subprocess.run([str(node()), "--check", "-"], input="\n".join(long.values()), text=True)
-    assert check.returncode == 0
+def test_pages_load_what_they_show_and_no_more():
+    names = {f"{name}.js": f"{name}.0.js" for name in ("common", *explorables.NAMES)}
+    config = SimpleNamespace(bundles={**names, "explorables.css": "explorables.0.css"})
 
+    def loaded(*cells):
+        tree = nodes.section("", *(nodes.container(classes=classes) for classes in cells))
+        context = {"styles": ["book.css"], "scripts": ["book.js"]}
+        explorables.load(SimpleNamespace(config=config), "page", "page.html", context, tree)
+        return context["styles"][1:] + context["scripts"][1:]
 
-def test_pages_load_what_they_show_and_no_more(tmp_path):
-    plain = "<html><head></head><body><p class='tag_explorable-summands'>no cell</p></body></html>"
-    pages = {
-        "index.html": plain,
-        "book/two.html": plain.replace(
-            "<p",
-            '<div class="cell tag_explorable-matrix">'
-            '</div><div class="cell tag_hide tag_explorable-summands"></div><p',
-        ),
-    }
-    for name, text in pages.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    config = SimpleNamespace(only_pages=[])
-    app = SimpleNamespace(
-        builder=SimpleNamespace(name="html"), outdir=tmp_path, confdir=ROOT, config=config
-    )
-    explorables.finish(app, None)
-    assert (tmp_path / "index.html").read_text() == plain
-    loaded = re.findall(r'(?:href|src)="([^"]*)"', (tmp_path / "book/two.html").read_text())
-    names = [re.sub(r"\.\w{10}\.", ".", Path(path).name) for path in loaded]
-    assert names == ["explorables.css", "shared.js", "matrix.js", "summands.js"]
-    assert all((tmp_path / "book" / path).is_file() for path in loaded)
+    assert loaded(["cell", "tag_explorables"], ["explorable-matrix"]) == []
+    assert loaded(
+        ["cell", "tag_explorable-matrix"], ["cell", "tag_hide", "tag_explorable-summands"]
+    ) == [
+        "explorables.0.css",
+        "common.0.js",
+        "matrix.0.js",
+        "summands.0.js",
+    ]
 
 
 def test_chapters_ask_only_for_explorables_that_exist():

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from sphinx.errors import ExtensionError
 
-from booktools import mathematics, site
+from booktools import mathematics, site, theme
 
 ROOT = Path(__file__).parents[1]
 JUPYTER = ROOT / "jupyter"
@@ -55,10 +55,14 @@ def test_nothing_is_missing_here():
 def test_what_is_missing_is_named(tmp_path):
     entries = lock(
         tmp_path,
-        {"katex": {"version": "2.0.0"}, "terser": {"version": "1.0.0"}, "axe": {"version": "3.0.0"}}
+        {
+            "katex": {"version": "2.0.0"},
+            "esbuild-wasm": {"version": "1.0.0"},
+            "axe": {"version": "3.0.0"},
+        }
         | {"pyright": {"version": "1.0.0", "dev": True}},
     )
-    assert mathematics.missing(tmp_path) == ["katex", "terser", "axe"]
+    assert mathematics.missing(tmp_path) == ["katex", "esbuild-wasm", "axe"]
     older = {name: entries[name] for name in entries if "axe" not in name and "py" not in name}
     installed(tmp_path, older | {"node_modules/katex": {"version": "1.0.0"}})
     assert mathematics.missing(tmp_path) == ["katex", "axe"]
@@ -114,19 +118,16 @@ def test_the_fetch_is_the_one_of_make():
 
 
 def test_no_page_can_fall_back_to_another_host(tmp_path, monkeypatch):
-    (tmp_path / "node_modules/katex/dist/fonts").mkdir(parents=True)
-    (tmp_path / "node_modules/katex/dist/katex.min.css").write_text(".katex {}")
     calls = []
     monkeypatch.setattr(mathematics, "fetch", calls.append)
-    config = SimpleNamespace(html_static_path=[])
-    app = SimpleNamespace(confdir=str(tmp_path), add_css_file=calls.append)
-    mathematics.choose(app, config)
+    config = SimpleNamespace()
+    mathematics.choose(SimpleNamespace(confdir=str(tmp_path)), config)
     assert config.html_math_renderer == "katex"
-    assert calls == [tmp_path, "katex.min.css"]
-    assert "default-src 'self'" in site.POLICY
+    assert calls == [tmp_path]
+    assert "default-src 'self'" in theme.POLICY
 
 
-@pytest.mark.parametrize("name", ["mathematics", "site"])
+@pytest.mark.parametrize("name", ["bundle", "images", "mathematics", "site"])
 def test_files_and_programs_are_read_alike_on_every_system(name):
     tree = ast.parse(read(f"src/booktools/{name}.py"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -1,6 +1,7 @@
 """What pages offer: notebooks that are complete and repeatable, addresses that fit."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,42 +35,74 @@ def test_a_notebook_for_colab_brings_the_book_first():  # and make notebooks-tes
     assert [cell["source"] for cell in others] == [cell["source"] for cell in without]
 
 
-def test_launch_buttons_lead_to_the_right_notebook(monkeypatch):
+def offered(offer, page="book/matrices", tree=True, base="", outdir=None):
+    """What an offer adds to the context of a page."""
+    config = SimpleNamespace(html_baseurl=base, copyright="2026")
+    env = SimpleNamespace(doc2path=lambda page: str(ROOT / f"{page}.md"))
+    app = SimpleNamespace(confdir=ROOT, outdir=outdir, config=config, env=env)
+    context = {"sourcename": f"{page}.md", "pathto": lambda address, resource: f"../{address}"}
+    given = {*context}
+    offer(app, page, "page.html", context, tree or None)
+    return {name: context[name] for name in context.keys() - given}
+
+
+def test_a_page_that_runs_offers_its_notebook_and_its_source(tmp_path):
+    notebook = "_sources/book/matrices.ipynb"
+    assert offered(offers.take_along, outdir=tmp_path)["downloads"] == [
+        ("Notebook, .ipynb", f"../{notebook}"),
+        ("Source, .md", "../_sources/book/matrices.md"),
+    ]
+    assert (tmp_path / notebook).read_text(encoding="utf-8") == offers.notebook(
+        CHAPTERS[0].parent / "matrices.md"
+    )
+
+
+def test_a_page_without_cells_offers_its_source_alone(tmp_path):
+    found = offered(offers.take_along, "book/references", outdir=tmp_path)
+    assert found["downloads"] == [("Source, .md", "../_sources/book/references.md")]
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_page_made_by_sphinx_offers_nothing(monkeypatch):
     monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
-    context = {"ipynb_source": "book/matrices.ipynb", "header_buttons": []}
-    offers.launch(SimpleNamespace(), "book/matrices", "page.html", context, None)
-    urls = [button["url"] for button in context["header_buttons"][0]["buttons"]]
-    assert urls == [
+    for offer in (offers.take_along, offers.cite, offers.links):
+        assert offered(offer, "search", tree=False) == {}
+
+
+def test_links_lead_to_the_page_in_the_repository_and_where_it_runs(monkeypatch):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
+    found = offered(offers.links)
+    assert [address for _, address in found["repository"]] == [
+        "https://github.com/owner/name",
+        "https://github.com/owner/name/edit/main/book/matrices.md",
+        "https://github.com/owner/name/issues/new?title=On%20page%20book/matrices",
+    ]
+    assert [address for _, address in found["launch"]] == [
         "https://mybinder.org/v2/gh/owner/name/HEAD?urlpath=lab/tree/book/matrices.md",
         "https://colab.research.google.com/github/owner/name/blob/notebooks/book/matrices.ipynb",
     ]
+    assert {*offered(offers.links, "book/references")} == {"repository"}
 
 
-@pytest.mark.parametrize("base", ["", "https://owner.example.org/book/"])
-def test_every_page_says_how_to_cite_it(base):
-    config = SimpleNamespace(html_baseurl=base, copyright="2026")
-    context = {"body": "<h1>1. A title</h1>", "title": "<em>A</em> title"}
-    app = SimpleNamespace(confdir=ROOT, config=config)
-    offers.cite(app, "book/matrices", "page.html", context, object())
-    assert context["body"].startswith("<h1>1. A title</h1>")
-    assert "@misc{matrices,\n  title   = {The Product Rule in RNNs}," in context["body"]
-    assert "<cite>A title</cite>" in context["body"]
-    assert ("{https://owner.example.org/book/book/matrices.html}" in context["body"]) == bool(base)
-
-
-def test_no_repository_no_buttons(monkeypatch):
+def test_no_repository_no_links(monkeypatch):
     monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
-    context = {"ipynb_source": "book/matrices.ipynb", "header_buttons": []}
-    offers.launch(SimpleNamespace(), "book/matrices", "page.html", context, None)
-    assert context["header_buttons"] == []
+    assert offered(offers.links) == {}
+
+
+def test_a_page_is_cited_with_what_the_record_says():
+    assert offered(offers.cite)["citation"] == {
+        "author": "The Product Rule in RNNs contributors",
+        "title": "The Product Rule in RNNs",
+        "version": re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)[
+            1
+        ].strip('"'),
+    }
 
 
 def test_addresses_come_from_the_environment(monkeypatch):
-    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
     monkeypatch.setenv("BOOK_URL", "https://owner.example.org/book")
-    config = SimpleNamespace(html_theme_options={}, html_baseurl="", html_title="Book")
+    config = SimpleNamespace(html_baseurl="", html_title="Book")
     offers.addresses(SimpleNamespace(), config)
-    assert config.html_theme_options["repository_url"] == "https://github.com/owner/name"
     assert config.html_baseurl == "https://owner.example.org/book/"
     assert config.notfound_urls_prefix == "/book/"
 

@@ -20,11 +20,12 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
+from .writer import SCROLLS
+
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 EM, PADDING = 1.1, 0.6  # of displays, in rem; in book.css
-STRUT = r'class="(?:katex-)?strut" style="height:([\d.]+)em;(?:vertical-align:-([\d.]+)em)?'
-
+NARROW = 12.0  # em of a display that a screen of 320 pixels shows
 
 INSTALL = ("ci", "--omit=dev", "--ignore-scripts", "--no-fund", "--no-audit")
 
@@ -89,39 +90,36 @@ def setter() -> subprocess.Popen[str]:
 
 
 @cache
-def typeset(tex: str, display: bool, macros: str) -> dict[str, str]:
-    """KaTeX's HTML of a formula under "html", or its complaint under "error"."""
+def typeset(tex: str, display: bool, macros: str) -> dict[str, Any]:
+    """KaTeX's "html" of a formula, its "width", "height" and "depth" in em; or its "error"."""
     process = setter()
     assert process.stdin is not None
     assert process.stdout is not None
     request = {"tex": tex, "display": display, "macros": json.loads(macros)}
     process.stdin.write(json.dumps(request) + "\n")
     process.stdin.flush()
-    answer: dict[str, str] = json.loads(process.stdout.readline())
+    answer: dict[str, Any] = json.loads(process.stdout.readline())
     return answer
 
 
 def height(tex: str, macros: dict[str, str]) -> float:
     """The height of a display in rem, as book.css sets it."""
-    html = typeset(tex, True, json.dumps(macros)).get("html", "")
-    struts = re.findall(STRUT, html)
-    depths = [float(below or 0) for _, below in struts]
-    heights = [float(whole) - below for (whole, _), below in zip(struts, depths, strict=True)]
-    return PADDING + EM * (max([0.909, *heights]) + max([0.347, *depths]))
+    box = typeset(tex, True, json.dumps(macros))
+    return PADDING + EM * (max(0.909, box.get("height", 0)) + max(0.347, box.get("depth", 0)))
 
 
-def formula(translator: Any, place: nodes.Element, display: bool) -> str:
-    """The HTML of a formula; a warning and its source in its place if KaTeX refuses it."""
-    macros = json.dumps(translator.config.math_macros)
-    answer = typeset(place.astext(), display, macros)
+def formula(translator: Any, place: nodes.Element, display: bool) -> dict[str, Any]:
+    """A formula, set; a warning and its source in its place if KaTeX refuses it."""
+    answer = typeset(place.astext(), display, json.dumps(translator.config.math_macros))
     if "error" in answer:
         logger.warning("formula cannot be set: %s", answer["error"], location=place)
-    return answer.get("html") or f"<code>{translator.encode(place.astext())}</code>"
+        return {"html": f"<code>{translator.encode(place.astext())}</code>", "width": 0.0}
+    return answer
 
 
 def visit_inline(self: Any, place: nodes.math) -> None:
     self.body.append(self.starttag(place, "span", "", CLASS="math"))
-    self.body.append(f"{formula(self, place, display=False)}{place.get('mark', '')}</span>")
+    self.body.append(f"{formula(self, place, display=False)['html']}{place.get('mark', '')}</span>")
     raise nodes.SkipNode
 
 
@@ -139,7 +137,9 @@ def with_marks(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 def visit_display(self: Any, place: nodes.math_block) -> None:
     self.body.append(self.starttag(place, "div", CLASS="math"))
-    self.body.append(f'<div class="formula">{formula(self, place, display=True)}</div>')
+    box = formula(self, place, display=True)
+    scrolls = SCROLLS.format("equation") if box["width"] > NARROW else ""
+    self.body.append(f'<div class="formula"{scrolls}>{box["html"]}</div>')
     if place["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, place)})')
         self.add_permalink_ref(place, "Link to this equation")
@@ -150,24 +150,8 @@ def visit_display(self: Any, place: nodes.math_block) -> None:
 
 def choose(app: Sphinx, config: Any) -> None:
     """KaTeX, which is fetched if need be; never a renderer that loads from another host."""
-    root = Path(app.confdir)
-    fetch(root)
+    fetch(Path(app.confdir))
     config.html_math_renderer = "katex"
-    dist = root / "node_modules" / "katex" / "dist"
-    config.html_static_path.append(str(stage(dist, root / "_build" / "katex")))
-    app.add_css_file("katex.min.css")
-
-
-def stage(dist: Path, folder: Path) -> Path:
-    """A static folder with KaTeX's style and its fonts in the one format all browsers read."""
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "fonts").mkdir(parents=True)
-    style = (dist / "katex.min.css").read_text(encoding="utf-8")
-    style = re.sub(r",url\([^)]*\.(?:woff|ttf)\) format\([^)]*\)", "", style)
-    (folder / "katex.min.css").write_text(style, encoding="utf-8", newline="\n")
-    for font in sorted((dist / "fonts").glob("*.woff2")):
-        shutil.copy(font, folder / "fonts")
-    return folder
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

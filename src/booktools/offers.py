@@ -5,13 +5,11 @@ Addresses come from the environment, as CI sets it, so that a fork's book points
 book builds all the same, and leaves out what needs an address.
 """
 
-import html
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import jupytext
 import nbformat
@@ -35,22 +33,8 @@ import site; site.addsitedir("../src")  # else found only after a restart"""
 
 MISSING = """
 <h1>No such page</h1>
-<p>There is nothing at this address. The contents stand at the left, and the search finds words in
-all chapters.</p>
-"""
-
-CITE = """
-<details class="cite"><summary>Cite this page</summary>
-<p>{author}. <cite>{chapter}</cite>, in: {title}, version {version}, {year}.{address}</p>
-<pre tabindex="0">
-@misc{{{key},
-  title   = {{{title}}},
-  author  = {{{{{author}}}}},
-  note    = {{Chapter: {chapter}}},
-  version = {{{version}}},
-  year    = {{{year}}}{url}
-}}</pre>
-</details>
+<p>There is nothing at this address. All chapters are in the menu, and the search
+finds words in them.</p>
 """
 
 
@@ -71,15 +55,7 @@ def is_notebook(source: Path) -> bool:
 
 
 def addresses(app: Sphinx, config: Any) -> None:
-    """Edit, issue and source links, a sitemap and preview cards, where there is an address."""
-    if repository := os.environ.get("GITHUB_REPOSITORY"):
-        config.html_theme_options |= {
-            "repository_url": f"https://github.com/{repository}",
-            "repository_branch": "main",
-            "use_repository_button": True,
-            "use_edit_page_button": True,
-            "use_issues_button": True,
-        }
+    """A sitemap and preview cards, where the site has an address; the page for wrong ones."""
     url = os.environ.get("BOOK_URL", "")
     if url:
         config.html_baseurl = config.ogp_site_url = url.rstrip("/") + "/"
@@ -91,54 +67,51 @@ def addresses(app: Sphinx, config: Any) -> None:
 
 
 def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Write the page's notebook beside its source, and let the theme offer it."""
-    source = Path(app.env.doc2path(page))
-    if tree is not None and source.is_file() and is_notebook(source):
+    """Write the page's notebook beside its source, and say what of a page can be downloaded."""
+    if tree is None:
+        return
+    source, files = Path(app.env.doc2path(page)), [context["sourcename"]]
+    if is_notebook(source):
         target = Path(app.outdir) / "_sources" / f"{page}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(notebook(source), encoding="utf-8")
-        context["ipynb_source"] = f"{page}.ipynb"
+        files.insert(0, f"{page}.ipynb")
+    names = {".ipynb": "Notebook", ".md": "Source"}
+    context["downloads"] = [
+        (
+            f"{names[Path(file).suffix]}, {Path(file).suffix}",
+            context["pathto"](f"_sources/{file}", 1),
+        )
+        for file in files
+    ]
 
 
 def cite(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Below each page, folded: how to cite it, from CITATION.cff."""
+    """What a citation of the page says of the book, from CITATION.cff."""
     record = Path(app.confdir) / "CITATION.cff"
     if tree is None or not record.is_file():
         return
     cff = yaml.safe_load(record.read_text(encoding="utf-8"))
-    url = f"{app.config.html_baseurl}{page}.html" if app.config.html_baseurl else ""
-    context["body"] += CITE.format(
-        author=html.escape(cff["authors"][0]["name"]),
-        chapter=re.sub("<[^>]+>", "", context["title"]),
-        title=html.escape(cff["title"]),
-        version=cff["version"],
-        year=app.config.copyright,
-        key=page.rpartition("/")[2],
-        address=f' <a href="{url}">{url}</a>' if url else "",
-        url=f",\n  url     = {{{url}}}" if url else "",
-    )
+    author = cff["authors"][0]["name"]
+    context["citation"] = {"author": author, "title": cff["title"], "version": cff["version"]}
 
 
-def launch(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Buttons that open the page as a notebook, with the package installed, on free services."""
+def links(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Where the page's source is, can be edited and be reported; free services that run it."""
     repository = os.environ.get("GITHUB_REPOSITORY")
-    if repository and context.get("ipynb_source"):
-        buttons = [
-            button("Binder", f"{BINDER}/{repository}/HEAD?urlpath=lab/tree/{page}.md"),
-            button("Colab", f"{COLAB}/{repository}/blob/{NOTEBOOKS}/{page}.ipynb"),
+    if not repository or tree is None:
+        return
+    home = f"https://github.com/{repository}"
+    context["repository"] = [
+        ("Repository", home),
+        ("Edit this page", f"{home}/edit/main/{page}.md"),
+        ("Report a mistake", f"{home}/issues/new?title={quote(f'On page {page}')}"),
+    ]
+    if is_notebook(Path(app.env.doc2path(page))):
+        context["launch"] = [
+            ("Run on Binder", f"{BINDER}/{repository}/HEAD?urlpath=lab/tree/{page}.md"),
+            ("Run on Colab", f"{COLAB}/{repository}/blob/{NOTEBOOKS}/{page}.ipynb"),
         ]
-        context["header_buttons"].insert(0, group("Run this page", "fas fa-rocket", buttons))
-
-
-def button(name: str, url: str) -> dict[str, str]:
-    label = f"launch-{name.lower()}-button"
-    tooltip = f"Run on {name}"
-    return {"type": "link", "text": name, "url": url, "tooltip": tooltip, "label": label}
-
-
-def group(tooltip: str, icon: str, buttons: list[dict[str, str]]) -> dict[str, Any]:
-    label = "launch-buttons"
-    return {"type": "group", "tooltip": tooltip, "icon": icon, "buttons": buttons, "label": label}
 
 
 def main() -> int:
@@ -160,9 +133,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.setup_extension("sphinx_last_updated_by_git")
     app.setup_extension("notfound.extension")
     app.connect("config-inited", addresses, priority=100)
-    app.connect("html-page-context", take_along, priority=500)
-    app.connect("html-page-context", cite, priority=500)
-    app.connect("html-page-context", launch, priority=502)
+    for offer in (take_along, cite, links):
+        app.connect("html-page-context", offer)
     return {"parallel_read_safe": True}
 
 

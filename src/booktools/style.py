@@ -4,19 +4,11 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-# Apart for colour-blind readers, and at least 4.5:1 against the page, as its text is.
-INK, GREY = "#1d2430", "#6a7078"
-BLUE, VERMILLION, GREEN, PURPLE = "#00639c", "#b84e00", "#007a58", "#a34a8c"
+from .palette import COLOURS
 
-# Their twins on the dark page, in which the site draws each figure a second time.
-IN_THE_DARK = {
-    INK: "#d9dde3",
-    GREY: "#a2abb6",
-    BLUE: "#6db6ec",
-    VERMILLION: "#ff9d5c",
-    GREEN: "#54c9a2",
-    PURPLE: "#e08fca",
-}
+INK, GREY, BLUE, VERMILLION, GREEN, PURPLE = (
+    COLOURS[name][0] for name in ("ink", "grey", "blue", "vermillion", "green", "purple")
+)
 
 
 def use() -> None:

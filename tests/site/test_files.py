@@ -10,13 +10,11 @@ from urllib.parse import unquote, urlsplit
 
 from conftest import ROOT
 
-# What vnu says of markup that is the theme's or a library's, and why it may stay.
+# What vnu says of markup that is a library's, and why it may stay.
 KNOWN = {
-    "Trailing slash on void elements has no effect": "how Sphinx and the theme write them",
+    "Trailing slash on void elements has no effect": "how Sphinx writes them",
     "Section lacks heading": "sphinx-proof puts the title of a theorem before its section",
-    "Article lacks heading": "the theme's article holds Sphinx's section, which has the heading",
-    "Consider using the “h1” element as a top-level heading only": "the same heading, for print",
-    "The “main” role is unnecessary": "the theme's, for old browsers",
+    "Article lacks heading": "the article holds Sphinx's section, which has the heading",
     "Resource violates Content Security Policy": "vnu takes a file's folder for another host",
     "Document uses the Unicode Private Use Area": "the stroke of KaTeX's \\ne is in its own font",
 }

@@ -33,8 +33,8 @@ def hidden(page: Page) -> list[str]:
         const images = [...document.images].filter((image) => !image.matches(".in-dark"));
         for (const image of images) image.loading = "eager";
         await Promise.all(images.map((image) => image.decode().catch(() => 0)));
-        for (const part of document.querySelectorAll(`.bd-article :is(${parts})`)) {
-            if (part.closest("details:not([open]), .toggle-hidden, .in-dark")) continue;
+        for (const part of document.querySelectorAll(`article :is(${parts})`)) {
+            if (part.closest("details:not([open]), .in-dark")) continue;
             const { width, height } = part.getBoundingClientRect();
             const empty = !part.src && !part.textContent.trim();
             const seen = width && height && part.naturalWidth !== 0
@@ -49,7 +49,7 @@ def hidden(page: Page) -> list[str]:
 def test_every_page_is_complete_without_scripts(context: Contexts, server: str, page: str) -> None:
     record = watched(context(java_script_enabled=False, viewport=DESK))
     record.page.goto(f"{server}/{page}")
-    assert page == "search.html" or record.page.locator(".bd-article h1").is_visible()
+    assert page == "search.html" or record.page.locator("article h1").is_visible()
     assert hidden(record.page) == []
     assert record.complaints == []
 
@@ -110,7 +110,7 @@ def test_search_finds(context: Contexts, server: str, site: Path, words: str) ->
     record.page.wait_for_load_state("networkidle")
     assert results.count() >= 2
     record.page.goto(results.first.evaluate("(link) => link.href"))
-    article = record.page.locator(".bd-article").inner_text().lower()
+    article = record.page.locator("article").inner_text().lower()
     assert all(word in article for word in words.split())
     assert record.complaints == []
 
@@ -138,26 +138,101 @@ def test_figures_follow_the_theme(context: Contexts, server: str, figures: str) 
     page = context(viewport=DESK, color_scheme="light").new_page()
     page.goto(f"{server}/{figures}")
 
-    def shown() -> tuple[str, set[bool]]:
-        root = page.locator("html").get_attribute("data-theme")
-        sources = [
-            image.get_attribute("src") or ""
-            for image in page.locator(".bd-article img").all()
+    def dark() -> bool:
+        """Whether all figures that are shown are those of the dark page."""
+        (found,) = {
+            ".dark." in str(image.get_attribute("src"))
+            for image in page.locator("article img").all()
             if image.is_visible()
-        ]
-        return str(root), {".dark." in source for source in sources}
+        }
+        return found
 
-    assert shown() == ("light", {False})
-    button = page.locator(".theme-switch-button:visible").first
-    for _ in range(3):  # automatic, light, dark
-        if page.locator("html").get_attribute("data-mode") != "dark":
-            button.click()
-    assert shown() == ("dark", {True})
+    assert not dark()
+    button = page.locator("[data-theme-switch]")
+    for name, expected in (("light", False), ("dark", True)):  # as the system has it comes first
+        button.click()
+        expect(button).to_have_accessible_name(f"Theme: {name}")
+        assert dark() == expected
     page.reload()
-    assert shown() == ("dark", {True})
-    follower = context(viewport=DESK, color_scheme="dark").new_page()
-    follower.goto(f"{server}/{figures}")
-    assert follower.locator("html").get_attribute("data-theme") == "dark"
+    assert dark()
+    page = context(viewport=DESK, color_scheme="dark").new_page()
+    page.goto(f"{server}/{figures}")
+    assert dark()
+    page.locator("[data-theme-switch]").click()
+    assert not dark()
+
+
+def test_the_theme_of_the_system_needs_no_script(
+    context: Contexts, server: str, figures: str
+) -> None:
+    grounds = []
+    for scheme in ("light", "dark"):
+        page = context(java_script_enabled=False, color_scheme=scheme).new_page()
+        page.goto(f"{server}/{figures}")
+        assert page.locator(f"article .in-{scheme}").first.is_visible()
+        shown = page.screenshot(clip={"x": 0, "y": 0, "width": 1, "height": 1})
+        grounds.append(shown)
+        expect(page.locator("[data-theme-switch]")).to_be_hidden()
+    assert grounds[0] != grounds[1]
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_the_drawers_of_a_phone_by_keyboard(
+    context: Contexts, server: str, figures: str, scripts: bool
+) -> None:
+    page = context(viewport=PHONE, java_script_enabled=scripts).new_page()
+    page.goto(f"{server}/{figures}")
+    for name, drawer in (("Chapters", "#book"), ("On this page", "#contents")):
+        button, panel = page.get_by_role("button", name=name), page.locator(drawer)
+        expect(panel).to_be_hidden()
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(panel).to_be_visible()
+        page.keyboard.press("Tab")
+        assert panel.evaluate("(panel) => panel.contains(document.activeElement)")
+        page.keyboard.press("Escape")
+        expect(panel).to_be_hidden()
+        expect(button).to_be_focused()
+    page.get_by_role("button", name="On this page").click()
+    page.locator("#contents a").last.click()
+    assert page.url.partition("#")[2]
+
+
+def test_a_menu_closes_with_escape_and_elsewhere(
+    context: Contexts, server: str, figures: str
+) -> None:
+    page = context(viewport=DESK).new_page()
+    page.goto(f"{server}/{figures}")
+    menu = page.locator(".menu", has=page.get_by_label("Download this page"))
+    for close in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
+        menu.locator("summary").click()
+        expect(menu.get_by_role("link", name="Notebook")).to_be_visible()
+        close()
+        expect(menu.get_by_role("link", name="Notebook")).to_be_hidden()
+
+
+def test_the_contents_mark_the_section_on_screen(
+    context: Contexts, server: str, figures: str
+) -> None:
+    page = context(viewport=DESK).new_page()
+    page.goto(f"{server}/{figures}#main-content")
+    links = page.locator("#contents > ul > li > a")
+    for k in (1, links.count() - 1, 0):
+        links.nth(k).click()
+        expect(page.locator("#contents > ul > li:has([aria-current]) > a")).to_have_text(
+            links.nth(k).inner_text()
+        )
+
+
+def test_code_is_copied(context: Contexts, server: str, figures: str) -> None:
+    page = context(viewport=DESK, permissions=["clipboard-read", "clipboard-write"]).new_page()
+    page.goto(f"{server}/{figures}")
+    code = page.locator(".cell_input .highlight:visible").first
+    code.hover()
+    code.get_by_role("button", name="Copy").click()
+    expect(code.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == code.locator("pre").text_content()
 
 
 def test_long_formula_scrolls_by_keyboard(context: Contexts, server: str, chapter: str) -> None:
@@ -205,7 +280,7 @@ def test_print_shows_the_text_alone(context: Contexts, server: str, page: str) -
     tab.emulate_media(media="print")
     assert tab.locator("h1:visible").count() == 1
     shown = tab.evaluate("""() => {
-        const aids = "nav, header, button, input, .bd-sidebar, .headerlink, .prev-next-footer";
+        const aids = "nav, header, footer, button, input, dialog, .headerlink, .cite";
         return [...document.querySelectorAll(aids)]
             .filter((aid) => aid.checkVisibility({ visibilityProperty: true }) && aid.clientHeight)
             .map((aid) => aid.outerHTML.slice(0, 200));

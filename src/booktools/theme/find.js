@@ -1,0 +1,273 @@
+// Finds the sections of the book that answer a query. Runs in the reader's browser, and in Node.
+import MiniSearch from "minisearch";
+import { stemmer } from "stemmer";
+
+const FIELDS = { title: 3, above: 1, terms: 1.5, text: 1, lead: 0.4, aside: 0.3 };
+const SAME = 0.7; // what another name of a thing counts
+const LETTER = 0.3; // what a word of one letter counts
+const ALL = 1.5; // how much it counts that a section has all that is asked for
+const NAMED = 1; // how much it counts that a title is asked for whole
+const SHOWN = 180; // characters of a snippet
+const WORD = /[\p{L}\p{N}]+(?:_[\p{L}\p{N}]+)*/gu;
+const SUBSCRIPT = /(?<![\p{L}\p{N}])(\p{L})_\{?([\p{L}\p{N}])/gu; // h_0, h_{t-1}
+
+const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+const spelt = (word) => word.replace(/(?<=\w{3})iz(?=(?:e|ed|er|es|ing|ations?|ers)$)/, "is");
+const stem = (word) => (/^[a-z]{3,}$/.test(word) ? stemmer(spelt(word)) : word);
+
+// The words of a text as they are compared, each with its place in the text.
+const wordsOf = (text) => {
+  const marked = text.replace(SUBSCRIPT, (whole, letter, index) => letter + index.padEnd(whole.length - 1, " "));
+  const found = [];
+  for (const { 0: written, index } of marked.matchAll(WORD)) {
+    const word = folded(written);
+    found.push({ word: stem(word), written: word, from: index, to: index + written.length });
+    if (!word.includes("_")) continue;
+    for (const part of word.split("_")) found.push({ ...found.at(-1), word: stem(part) });
+  }
+  return found;
+};
+
+// The sections of the book in one list, each with its weight, and where it stands.
+const listed = (book, weights) =>
+  book.flatMap(({ page, number, lead, sections }) =>
+    sections.map((section) => {
+      const name = page.split("/").pop();
+      const chapter = [number, sections[0].title].filter(Boolean).join(" ");
+      const inner = section.above.slice(1);
+      const depth = 0.93 ** Math.max(0, inner.length);
+      const parts = [section.title, ...inner].map((title) => weights.sections[title] ?? 1);
+      return {
+        ...section,
+        page,
+        lead,
+        path: section.id ? [chapter, ...inner] : [],
+        shown: section.id ? section.title : chapter,
+        weight: depth * (weights.pages[name] ?? 1) * Math.min(...parts),
+      };
+    }),
+  );
+
+export const finder = ({ book, words }) => {
+  const sections = listed(book, words.weights);
+  const index = new MiniSearch({
+    fields: Object.keys(FIELDS),
+    idField: "key",
+    extractField: (section, field) =>
+      Array.isArray(section[field]) ? section[field].join(" / ") : section[field],
+    tokenize: (text) => wordsOf(text).map(({ word }) => word),
+    processTerm: (word) => word,
+  });
+  index.addAll(sections.map((section, key) => ({ ...section, key })));
+
+  // All words of a section, in their order: a phrase is found where they follow one another.
+  const streams = sections.map((section) =>
+    Object.keys(FIELDS)
+      .map((field) => ` ${wordsOf([section[field]].flat().join(" / ")).map(({ word }) => word).join(" ")} `)
+      .join("/"),
+  );
+  const titles = sections.map(({ title }) => wordsOf(title).map(({ word }) => word));
+  const holds = (key, terms) => streams[key].includes(` ${terms.join(" ")} `);
+
+  const names = new Map(); // of the package: with and without their class
+  const places = new Map(); // labels and numbers
+  sections.forEach((section, key) => {
+    if (!section.name) return;
+    names.set(folded(section.name), key);
+    names.set(`bptt.${folded(section.name)}`, key);
+  });
+  for (const { page, places: found } of book)
+    for (const [name, id] of Object.entries(found)) {
+      const label = id.replace(/^equation-/, "");
+      for (const key of [name, label]) places.set(folded(key), { page, id, name });
+    }
+
+  const idle = new Set(words.idle.split(/\s+/).map(stem));
+  const phrases = new Map(); // the first word of each phrase: what it is another name of
+  for (const group of words.same) {
+    const alike = group.map((phrase) => wordsOf(phrase).map(({ word }) => word));
+    for (const phrase of alike) {
+      const others = alike.filter((other) => other !== phrase);
+      const known = phrases.get(phrase[0]) ?? [];
+      phrases.set(phrase[0], [...known, { phrase, others }]);
+    }
+  }
+
+  const cache = new Map();
+  const lookUp = (terms, { prefix, near }) => {
+    const key = `${terms.join(" ")}${prefix ? "*" : ""}${near ? "~" : ""}`;
+    if (!cache.has(key)) {
+      const options = { boost: FIELDS, combineWith: "AND", tokenize: (text) => text.split(" ") };
+      const text = terms.join(" ");
+      let found = index.search(text, options);
+      if (prefix) {
+        const weights = { prefix: 0.5, fuzzy: 0 };
+        found = found.concat(index.search(text, { ...options, prefix: true, weights }));
+      }
+      for (const slips of near ? [1, 2, 3] : []) {
+        if (found.length) break;
+        const fuzzy = (term) => Math.min(slips, Math.floor((term.length - 1) / 3)) || false;
+        found = index.search(text, { ...options, fuzzy, prefix: (term) => term.length > 3 });
+      }
+      cache.set(key, found);
+    }
+    return cache.get(key);
+  };
+
+  // A query as units: a word, or a phrase with others of the same meaning.
+  const unitsOf = (query) => {
+    const given = wordsOf(query).filter(({ from }, k, all) => k === 0 || from !== all[k - 1].from);
+    const units = [];
+    for (let k = 0; k < given.length; ) {
+      const rest = given.slice(k).map(({ word }) => word);
+      const fitting = (phrases.get(rest[0]) ?? [])
+        .filter(({ phrase }) => phrase.every((word, j) => word === rest[j]))
+        .sort((one, other) => other.phrase.length - one.phrase.length);
+      const size = fitting[0]?.phrase.length ?? 1;
+      const same = fitting.filter(({ phrase }) => phrase.length === size);
+      units.push({
+        terms: rest.slice(0, size),
+        others: same.flatMap(({ others }) => others),
+        idle: !same.length && idle.has(rest[0]),
+      });
+      k += size;
+    }
+    const telling = units.filter((unit) => !unit.idle);
+    return telling.length ? telling : units;
+  };
+
+  // What a unit finds: of each section a score, which part of the unit it has, and by what words.
+  const foundBy = ({ terms, others }, typed) => {
+    const best = new Map();
+    const note = (id, score, part, matched) => {
+      const known = best.get(id) ?? { score: 0, part: 0, matched: [] };
+      known.score = Math.max(known.score, score);
+      known.part = Math.max(known.part, part);
+      known.matched.push(...matched);
+      best.set(id, known);
+    };
+    const own = new Map(); // word by word
+    terms.forEach((term, k) => {
+      const prefix = typed && k === terms.length - 1 && term.length > 2;
+      for (const { id, score, terms: matched } of lookUp([term], { prefix, near: true })) {
+        const known = own.get(id) ?? { score: 0, part: 0, matched: [] };
+        known.score += score;
+        known.part += 1 / terms.length;
+        known.matched.push(...matched);
+        own.set(id, known);
+      }
+    });
+    for (const [id, { score, part, matched }] of own) {
+      const together = terms.length === 1 || holds(id, terms) ? 1 : 0.5;
+      note(id, score * together, part, matched);
+    }
+    for (const other of others)
+      for (const { id, score, terms: matched } of lookUp(other, { near: false }))
+        if (holds(id, other)) note(id, (SAME * score * terms.length) / other.length, 1, matched);
+    return best;
+  };
+
+  // The part of a section's title that is asked for.
+  const named = (key, matched) => {
+    const telling = titles[key].filter((word) => !idle.has(word));
+    return telling.length ? telling.filter((word) => matched.includes(word)).length / telling.length : 0;
+  };
+
+  const ranked = (query) => {
+    const units = unitsOf(query);
+    const typing = !/\s$/.test(query);
+    const sizes = units.map(({ terms }) => terms.reduce((sum, { length }) => sum + (length > 1 ? 1 : LETTER), 0));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    const scores = new Map();
+    units.forEach((unit, k) => {
+      for (const [id, { score, part, matched }] of foundBy(unit, typing && k === units.length - 1)) {
+        const known = scores.get(id) ?? { score: 0, matched: [], covered: 0 };
+        known.score += (score * sizes[k]) / unit.terms.length;
+        known.covered += (part * sizes[k]) / total;
+        known.matched.push(...matched);
+        scores.set(id, known);
+      }
+    });
+    return [...scores]
+      .map(([key, { score, covered, matched }]) => ({
+        key,
+        matched: new Set(matched.filter((word) => !idle.has(word) || units[0].idle)),
+        score: score * covered ** ALL * (1 + NAMED * named(key, matched)) * sections[key].weight,
+      }))
+      .sort((one, other) => other.score - one.score || one.key - other.key);
+  };
+
+  // A name of the package comes first, or second where it is a word of the text as well.
+  const withName = (query, results) => {
+    const asked = folded(query).trim().replace(/\(.*\)$/, "");
+    const key = names.get(asked);
+    if (key === undefined) return results;
+    const entry = results.find((result) => result.key === key) ?? { key, matched: new Set() };
+    const others = results.filter((result) => result.key !== key);
+    const isWord = others.length && !/[_.]/.test(asked);
+    others.splice(isWord ? 1 : 0, 0, entry);
+    return others;
+  };
+
+  // A text in pieces, those that were found marked.
+  const marked = (text, matched, from = 0, to = text.length) => {
+    const pieces = [];
+    let at = from;
+    for (const word of wordsOf(text)) {
+      if (!matched.has(word.word) || word.from < at || word.to > to) continue;
+      if (word.from > at) pieces.push({ text: text.slice(at, word.from) });
+      pieces.push({ text: text.slice(word.from, word.to), found: true });
+      at = word.to;
+    }
+    if (at < to) pieces.push({ text: text.slice(at, to) });
+    return pieces;
+  };
+
+  // The part of a section's text that has most of what was found.
+  const snippet = ({ text, aside }, matched) => {
+    const has = (body) => wordsOf(body).some(({ word }) => matched.has(word));
+    const body = has(text) || !has(aside) ? text : aside;
+    const places = wordsOf(body).filter(({ word }) => matched.has(word));
+    let from = 0;
+    let most = 0;
+    for (const { from: start } of places) {
+      const inside = places.filter((place) => place.from >= start && place.to <= start + SHOWN);
+      const count = new Set(inside.map(({ word }) => word)).size + inside.length / 100;
+      if (count > most) [from, most] = [start, count];
+    }
+    from = Math.max(0, from - 40);
+    if (from) from = body.indexOf(" ", from) + 1;
+    let to = Math.min(body.length, from + SHOWN);
+    if (to < body.length) to = Math.max(body.lastIndexOf(" ", to), from);
+    const pieces = marked(body, matched, from, to);
+    if (from) pieces.unshift({ text: "… " });
+    if (to < body.length) pieces.push({ text: " …" });
+    return pieces;
+  };
+
+  const addressOf = ({ page, id }) => `${page}.html${id ? `#${id}` : ""}`;
+
+  const placeOf = (query) => {
+    const place = places.get(folded(query).trim().replace(/[()]/g, ""));
+    if (!place) return [];
+    const [chapter] = sections.filter(({ page }) => page === place.page);
+    const title = [{ text: place.name[0].toUpperCase() + place.name.slice(1), found: true }];
+    return [{ address: addressOf(place), title, path: [chapter.shown], snippet: [] }];
+  };
+
+  return (query, limit = 50) => {
+    const place = placeOf(query);
+    const found = withName(query, ranked(query)).map(({ key, matched }) => {
+      const section = sections[key];
+      return {
+        address: addressOf(section),
+        title: marked(section.shown, matched),
+        path: section.path,
+        get snippet() {
+          return snippet(section, matched);
+        },
+      };
+    });
+    return [...place, ...found].slice(0, limit);
+  };
+};

@@ -1,0 +1,104 @@
+const root = document.documentElement;
+
+// Copying a formula gives its TeX.
+document.addEventListener("copy", (event) => {
+  const selection = getSelection();
+  if (selection.isCollapsed || !event.clipboardData) return;
+  const part = selection.getRangeAt(0).cloneContents();
+  const inside = selection.getRangeAt(0).commonAncestorContainer;
+  const whole = (inside.closest ? inside : inside.parentElement)?.closest(".katex");
+  if (whole) part.replaceChildren(whole.cloneNode(true));
+  const formulas = part.querySelectorAll(".katex");
+  if (!formulas.length) return;
+  for (const formula of formulas) {
+    const tex = formula.querySelector("annotation")?.textContent;
+    const mark = formula.closest(".katex-display") ? "$$" : "$";
+    if (tex) formula.replaceWith(mark + tex + mark);
+  }
+  event.clipboardData.setData("text/plain", part.textContent);
+  event.preventDefault();
+});
+
+// What may scroll sideways is reached by the Tab key, where it is wider than its box.
+const reachable = (boxes) => {
+  const wider = boxes.map((box) => box.scrollWidth > box.clientWidth + 1); // all reads first
+  boxes.forEach((box, k) => (wider[k] ? box.setAttribute("tabindex", 0) : box.removeAttribute("tabindex")));
+};
+// Boxes change when the window does, a fold opens or the reader comes near, their contents when fonts arrive.
+const laid = new Set(); // to ask the others would lay them out
+const sizes = new ResizeObserver((changes) => {
+  const boxes = changes.map((change) => change.target);
+  for (const box of boxes) laid.add(box);
+  reachable(boxes);
+});
+for (const box of document.querySelectorAll('[role="group"][tabindex]')) sizes.observe(box);
+document.fonts.addEventListener("loadingdone", () => reachable([...laid]));
+
+// The contents mark the section on screen: the last whose heading has passed the upper third, or, at
+// the end of the page, the last of all.
+const links = [...document.querySelectorAll("#contents a")];
+const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
+const mark = () => {
+  const ended = scrollY + innerHeight >= root.scrollHeight - 2;
+  const passed = (heading) => ended || heading.getBoundingClientRect().top < innerHeight / 3;
+  const current = links[headings.findLastIndex(passed)];
+  for (const link of links) {
+    if (link === current) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+};
+addEventListener("scroll", () => requestAnimationFrame(mark), { passive: true });
+
+// What deferred.py marks is laid out as soon as the page has loaded, for to screen readers it is not
+// there before: a block for each frame, so that no step takes long.
+const later = [...document.querySelectorAll(".later")];
+const idle = window.requestIdleCallback ?? setTimeout;
+const layOut = () => {
+  later.shift()?.classList.replace("later", "laid");
+  if (later.length) requestAnimationFrame(() => idle(layOut, { timeout: 1000 }));
+};
+addEventListener("load", layOut);
+
+// Three themes in turn: as the system has it, light, dark.
+const THEMES = ["", "light", "dark"];
+const NAMES = ["Theme: as the system", "Theme: light", "Theme: dark"];
+const button = document.querySelector("[data-theme-switch]");
+const name = () => {
+  button.title = NAMES[THEMES.indexOf(root.dataset.theme ?? "")];
+  button.setAttribute("aria-label", button.title);
+};
+button.addEventListener("click", () => {
+  const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "") + 1) % 3];
+  if (next) root.dataset.theme = next;
+  else delete root.dataset.theme;
+  localStorage.setItem("theme", next);
+  name();
+});
+name();
+
+document.querySelector("[data-print]")?.addEventListener("click", () => print());
+
+// A menu closes where one clicks elsewhere, and with Escape.
+const close = (except) => {
+  for (const menu of document.querySelectorAll(".menu[open]")) if (menu !== except) menu.open = false;
+};
+document.addEventListener("click", (event) => close(event.target.closest(".menu")));
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  document.querySelector(".menu[open]:focus-within > summary")?.focus();
+  close();
+});
+
+// Code can be copied.
+for (const pre of document.querySelectorAll(".cell_input pre, .highlight-python pre")) {
+  const copy = document.createElement("button");
+  copy.className = "copy";
+  copy.type = "button";
+  copy.textContent = "Copy";
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(pre.textContent);
+    copy.textContent = "Copied";
+    setTimeout(() => (copy.textContent = "Copy"), 1500);
+  });
+  pre.after(copy);
+}

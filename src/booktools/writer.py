@@ -1,0 +1,135 @@
+"""A Sphinx extension: what the libraries write, as the rules of HTML and of ARIA ask for it.
+
+Folds are the browser's own. What may be wider than a telephone's screen scrolls by itself, and is
+reached by the keyboard; page.js takes those out of the way of the Tab key that turn out not to be.
+"""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
+from pygments.formatters import HtmlFormatter
+from pygments.token import Token
+from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
+from sphinx_exercise.nodes import solution_node
+
+SCROLLS = ' tabindex="0" role="group" aria-label="{}"'
+COLUMNS = 34  # of code, that a screen of 320 pixels shows
+PLAIN = (Token.Name, Token.Name.Namespace, Token.Punctuation, Token.Text.Whitespace)
+# Of the libraries' parts: the same on every one.
+REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
+
+
+class Formatter(HtmlFormatter):
+    """Code without elements, thousands a page, for what has the colour of all code."""
+
+    def _get_css_classes(self, kind: Any) -> str:
+        return "" if kind in PLAIN else str(super()._get_css_classes(kind))
+
+    def format_unencoded(self, tokens: Any, target: Any) -> None:
+        pieces = list(tokens)
+        lines = "".join(text for _, text in pieces).splitlines()
+        self.wide = max(map(len, lines), default=0) > COLUMNS
+        super().format_unencoded(pieces, target)
+
+    def _wrap_pre(self, lines: Any) -> Iterator[tuple[int, str]]:
+        yield 0, f"<pre{SCROLLS.format('code') if self.wide else ''}>"
+        yield from lines
+        yield 0, "</pre>"
+
+
+class Rules(HTML5Translator):
+    """Sphinx's translator, with tables, citations and folds written right."""
+
+    def starttag(self, node: Any, tagname: str, *args: Any, **attributes: Any) -> str:
+        if attributes.get("role") == "doc-biblioentry":  # but its list asks for items
+            attributes["role"] = "listitem"
+        return str(super().starttag(node, tagname, *args, **attributes))
+
+    def visit_entry(self, node: nodes.Element) -> None:
+        in_head = isinstance(node.parent.parent, nodes.thead)
+        if in_head and not node.astext().strip():  # an empty cell is no heading
+            node.parent.column += 1
+            self.body.append("<td></td>\n")
+            raise nodes.SkipNode
+        super().visit_entry(node)
+
+    def visit_table(self, node: nodes.Element) -> None:
+        self.body.append(f'<div class="table-box"{SCROLLS.format("table")}>')
+        HTML5Translator.visit_table(self, node)  # not the theme's, which has a box of its own
+
+    def depart_table(self, node: nodes.Element) -> None:
+        HTML5Translator.depart_table(self, node)
+        self.body.append("</div>\n")
+
+    def visit_admonition(self, node: nodes.Element, name: str = "") -> None:
+        if is_fold(node):
+            self.body.append(self.starttag(node, "details", CLASS="admonition"))
+        else:
+            super().visit_admonition(node, name)
+
+    def depart_admonition(self, node: nodes.Element | None = None) -> None:
+        self.body.append("</details>\n" if is_fold(node) else "</div>\n")
+
+    def visit_title(self, node: nodes.Element) -> None:
+        if is_fold(node.parent):
+            self.body.append("<summary>")
+            self.context.append("</summary>\n")
+        elif isinstance(node.parent, nodes.compound):  # the caption of a list of chapters
+            self.body.append('<p class="caption" role="heading" aria-level="2">')
+            self.context.append("</p>\n")
+        else:
+            super().visit_title(node)
+
+
+def is_fold(node: nodes.Node | None) -> bool:
+    """Whether a box is folded until the reader opens it."""
+    return isinstance(node, nodes.Admonition) and "dropdown" in node["classes"]
+
+
+def visit_solution(self: Rules, node: nodes.Element) -> None:
+    self.visit_admonition(node)
+
+
+def depart_solution(self: Rules, node: nodes.Element) -> None:
+    self.depart_admonition(node)
+
+
+def visit_hidden(self: Rules, node: nodes.Element) -> None:
+    self.body.append(f'<details class="hide"><summary>{escape(node["prompt_show"])}</summary>\n')
+
+
+def depart_hidden(self: Rules, node: nodes.Element) -> None:
+    self.body.append("</details>\n")
+
+
+def tidy(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Take out identifiers that repeat, and the links in what opens a fold, which would compete."""
+    for part in doctree.findall(nodes.Element):
+        if set(part.get("ids", ())) & REPEATED:
+            part["ids"] = [name for name in part["ids"] if name not in REPEATED]
+        if isinstance(part, nodes.title) and is_fold(part.parent):
+            for link in list(part.findall(nodes.reference)):
+                link.replace_self(link.children)
+
+
+def choose(app: Sphinx) -> None:
+    """Let the builder write pages and code as above."""
+    builder: Any = app.builder
+    if builder.format == "html":
+        builder.highlighter.formatter = Formatter
+        theirs = app.registry.translators.get(builder.name, builder.default_translator_class)
+        app.set_translator(builder.name, type("Translator", (Rules, theirs), {}), override=True)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    for extension in ("myst_nb", "sphinx_exercise"):  # which know these nodes first
+        app.setup_extension(extension)
+    app.add_node(HideCodeCellNode, override=True, html=(visit_hidden, depart_hidden))
+    app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
+    app.connect("builder-inited", choose, priority=900)  # after the theme
+    app.connect("doctree-resolved", tidy, priority=950)
+    return {"parallel_read_safe": True}
