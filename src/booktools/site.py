@@ -20,7 +20,7 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from . import deferred, style
+from . import style
 from .mathematics import HERE, node
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -292,7 +292,6 @@ def page(text: str, root: Path, path: Path, up: str, theme: str, sheet: str, scr
         f'<script src="{up}_static/{theme}"></script>\n'
         f'<script defer src="{up}_static/{script}"></script>\n'
     )
-    text = deferred.styled(text)
     return re.sub(r"(<meta charset[^>]*>)", lambda found: f"{found[1]}\n{head}", text, count=1)
 
 
