@@ -108,7 +108,7 @@ myst:
 PAGES = {
     "index.md": FRONT + "# Front\n\nTo [the chapter](chapter.md).\n",
     "chapter.md": CHAPTER,
-    "equations.md": FRONT + "# Every equation\n\n```{checked-equations}\n```\n",
+    "equations.md": FRONT + "# Every equation\n\n```{checked-equations} chapter\n```\n",
     "references.md": FRONT + "# References\n\n```{bibliography}\n```\n",
     "references.bib": "@misc{BOOK, author = {Someone}, title = {Some title}, year = {2000}}\n",
 }

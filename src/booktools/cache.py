@@ -29,7 +29,7 @@ from pathlib import Path
 
 from experiments import digest as code
 
-from .pages import Page, plain
+from .pages import Page, python
 
 MEASURED = Path("benchmarks", "results")  # what chapters read and no build can repeat
 RUNNER = code.RUNNER  # it reads the rows that others name
@@ -70,7 +70,7 @@ def files(*folders: Path) -> list[Path]:
 def key(root: Path, page: Page) -> str:
     """What the outputs of a chapter depend on, in one hash."""
     written = tuple(cell.source for cell in page.cells)
-    cells = "\n".join(map(plain, page.cells))
+    cells = "\n".join(map(python, written))
     return _key(root, page.file, (*written, str(page.front.get("kernelspec"))), cells)
 
 

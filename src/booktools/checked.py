@@ -1,136 +1,111 @@
 """A Sphinx extension: every displayed equation is executed, and the page says so.
 
 :func:`bptt.verified` prints a line for each check. Here these lines leave the output of their cell
-and stand, quietly, under the equation or theorem that they check; the page of all equations lists
-them. A statement without a check, a display without a label, a check of nothing and an image
-without a description are warnings, and warnings fail the build.
+and stand, quietly, under the equation or theorem that they check. A cell that does nothing else
+leaves the text, too, and unfolds from that line. A statement without a check, a display without a
+label, a check of nothing and an image without a description are warnings, and warnings fail the
+build.
 """
 
 import re
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
 
-from .cache import execution_cache, isolated, key
-from .pages import Page, extensions, read
+from .checks import PLACES, describes, folded, needs_check, needs_check_of_its_own
+from .pages import python
 
 logger = logging.getLogger(__name__)
 CHECK = re.compile(r"(?P<label>\S+) checked(?: in (?P<cases>\d+) cases)?: (?P<found>.+)")
-STATEMENTS = ("theorem", "lemma", "proposition", "corollary", "property")  # of sphinx-proof
-
-kernels = ExitStack()  # what holds while kernels may start
-
-
-def needs_check(label: str) -> bool:
-    """Whether an equation of this label states something; others define."""
-    return not label.startswith("def-")
+NUMBER = re.compile(r"-?\d\.\d+e[+-]\d+")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def needs_check_of_its_own(kind: str) -> bool:
-    """Whether a directive of sphinx-proof states something."""
-    return kind in STATEMENTS
+class Check(NamedTuple):
+    """What a cell has found of the equation or theorem of this label, in words."""
+
+    label: str
+    found: str
+    cell: nodes.Element
 
 
-def describes(alt: str, address: str) -> bool:
-    """Whether a text says what an image shows: not nothing, not its file's name."""
-    return len(alt.split()) >= 3 and not (address and Path(address).name in alt)
-
-
-def outdated(app: Sphinx, env: Any, *sets: set[str]) -> list[str]:
-    """Read a chapter again if what it imports or reads has changed, which Sphinx does not see."""
-    return app.config.only_pages or [
-        name
-        for name, before in getattr(env, "executed_with", {}).items()
-        if Path(env.doc2path(name)).is_file()
-        and before != key(Path(app.confdir), written(app, name))
-    ]
-
-
-def written(app: Sphinx, name: str) -> Page:
-    """A page as it is written."""
-    root = Path(app.confdir)
-    return read(name, Path(app.env.doc2path(name)), extensions(root))
-
-
-def use_cache(app: Sphinx, name: str, source: list[str]) -> None:
-    """Let myst-nb execute a chapter into the cache that is keyed on all that it depends on."""
-    env: Any = app.env
-    page = written(app, name)
-    env.executed_with.pop(name, None)
-    if page.cells:
-        folder = execution_cache(Path(app.confdir), page)
-        env.executed_with[name] = folder.name
-        env.mystnb_config = env.mystnb_config.copy(execution_cache_path=str(folder))
-
-
-def isolate(app: Sphinx, env: Any, names: list[str]) -> None:
-    """Hide the reader's environment while pages are read, for kernels may start."""
-    if only := app.config.only_pages:  # of others, those that have never been read
-        names[:] = [name for name in names if name in only or name not in env.all_docs]
-    kernels.enter_context(isolated(Path(app.confdir)))
-
-
-def restore(app: Sphinx, env: Any) -> None:
-    """The environment as it was; Git and others ask for it."""
-    kernels.close()
+class check_fold(nodes.General, nodes.Element):  # noqa: N801 - docutils names nodes so
+    """The line of a check, "said", and the cells that unfold from it."""
 
 
 def read_page(app: Sphinx, doctree: nodes.document) -> None:
-    """Move the lines of the checks to what they check, and warn of what is missing."""
+    """Move checks to what they check, and warn of what is missing."""
     checks = collect_checks(doctree)
+    places = dict(labelled(doctree))
     found = []
-    for node in list(doctree.findall(nodes.Element)):
-        label = str(node.get("label") or "")
-        if isinstance(node, nodes.math_block):
-            if not label or node["nowrap"]:  # a bare align, whose label is random
-                logger.warning("display without a label: %s", node.astext(), location=node)
-            elif needs_check(label) and label not in checks:
-                logger.warning("equation %s has no check", label, location=node)
-            if label:
-                found.append((label, node.astext(), checks.get(label, [])))
-            if label in checks:
-                node.parent.insert(node.parent.index(node) + 1, line_of(checks.pop(label)))
-        elif needs_check_of_its_own(node.get("realtype")):
-            if label not in checks:
-                logger.warning("%s %s has no check", node["realtype"], label, location=node)
-            else:
-                found.append((label, "", checks[label]))
-                node += line_of(checks.pop(label))
-        elif isinstance(node, nodes.image):
-            alt = str(node.get("alt") or "")
-            if not describes(alt, node["uri"]):
-                message = "image %s without a description: alt is %r"
-                place = node if node.line else node.parent
-                while place.line is None and place.parent is not None:
-                    place = place.parent
-                logger.warning(message, node["uri"], alt, location=place)
-    for label in checks:
-        logger.warning("check of %s, which is no equation of this page", label, location=doctree)
+    lines: dict[str, list[Check]] = {}  # by the label of what they stand under
+    for label, place in places.items():
+        home = home_of(place)
+        own = [check for check in checks if check.label == label]
+        lines.setdefault(home, []).extend(own)
+        own = own or [check for check in checks if check.label == home]
+        if not own and needs(place):
+            kind = place.get("realtype", "equation")
+            logger.warning("%s %s has no check", kind, label, location=place)
+        formula = place.astext() if isinstance(place, nodes.math_block) else ""
+        found.append((label, formula, [check.found for check in own]))
     app.env.checked_equations[app.env.docname] = found  # type: ignore[attr-defined]
+    for check in checks:
+        if check.label not in places:
+            message = "check of %s, which is no equation of this page"
+            logger.warning(message, check.label, location=check.cell)
+    moving = cells_of_lines(doctree, checks)
+    for label, those in lines.items():
+        if those:
+            place, line = places[label], line_of(those, moving)
+            if isinstance(place, nodes.math_block):
+                place.parent.insert(place.parent.index(place) + 1, line)
+            else:
+                place += line
 
 
-def collect_checks(doctree: nodes.document) -> dict[str, list[tuple[str, str, str]]]:
-    """The checks of a page, by label: (cases, found, id of the cell); their lines are removed."""
-    checks: dict[str, list[tuple[str, str, str]]] = {}
+def labelled(doctree: nodes.document) -> Iterator[tuple[str, nodes.Element]]:
+    """The displays and statements of a page by their labels, in its order."""
+    for place in doctree.findall(nodes.Element):
+        label = str(place.get("label") or "")
+        if isinstance(place, nodes.math_block):
+            if not label or place["nowrap"]:  # a bare align, whose label is random
+                logger.warning("display without a label: %s", place.astext(), location=place)
+            if label:
+                yield label, place
+        elif needs_check_of_its_own(place.get("realtype")):
+            yield label, place
+
+
+def needs(place: nodes.Element) -> bool:
+    """Whether a display or statement states something."""
+    return not isinstance(place, nodes.math_block) or needs_check(place["label"])
+
+
+def home_of(place: nodes.Element) -> str:
+    """The label under which the line of a check stands: of the statement around, or its own."""
+    around = place.parent
+    while around is not None and not needs_check_of_its_own(around.get("realtype")):
+        around = around.parent
+    return str((place if around is None else around)["label"])
+
+
+def collect_checks(doctree: nodes.document) -> list[Check]:
+    """The checks of a page; their lines leave the outputs of their cells."""
+    checks = []
     for stream in list(doctree.findall(nodes.literal_block)):
         if "stderr" in stream["classes"]:
             logger.warning("a cell warns: %s", stream.astext().strip(), location=stream)
         if "stream" not in stream["classes"]:
             continue
+        cell = stream.parent.parent
         kept = []
         for line in stream.astext().splitlines():
-            if check := CHECK.fullmatch(line):
-                cell = stream.parent.parent
-                earlier = len(checks.get(check["label"], []))
-                if not cell["ids"]:
-                    cell["ids"].append(f"check-{check['label']}" + f"-{earlier}" * (earlier > 0))
-                result = (check["cases"] or "1", check["found"], cell["ids"][0])
-                checks.setdefault(check["label"], []).append(result)
+            if found := CHECK.fullmatch(line):
+                checks.append(Check(found["label"], in_words(found["cases"], found["found"]), cell))
             else:
                 kept.append(line)
         if any(line.strip() for line in kept):
@@ -140,102 +115,114 @@ def collect_checks(doctree: nodes.document) -> dict[str, list[tuple[str, str, st
             output = stream.parent
             output.remove(stream)
             if not output.children:
-                output.parent.remove(output)
+                cell.remove(output)
+    for k, check in enumerate(checks):
+        if not check.cell["ids"]:
+            earlier = sum(other.label == check.label for other in checks[:k])
+            check.cell["ids"].append(f"check-{check.label}" + f"-{earlier}" * (earlier > 0))
     return checks
 
 
-def line_of(checks: list[tuple[str, str, str]]) -> nodes.Element:
-    """The quiet line: what was found, linked to the cell that found it."""
-    line = nodes.paragraph("", "✓ checked: ", classes=["checked"])
-    for k, (cases, found, cell) in enumerate(checks):
-        line += nodes.Text("; " if k else "")
-        line += nodes.reference("", said(cases, found), refid=cell, internal=True)
-    return line
+def in_words(cases: str | None, found: str) -> str:
+    """What a check has found, as a person writes it."""
+    found = NUMBER.sub(lambda number: by_hand(float(number[0])), found)
+    return found if cases is None else f"{found} ({cases} cases)"
 
 
-def said(cases: str, found: str) -> str:
-    """What a check found, in words."""
-    return found if cases == "1" else f"{found} ({cases} cases)"
+def by_hand(number: float) -> str:
+    """A number of two digits as a person writes it: 0.25, 2.2 × 10⁻¹⁶."""
+    if number == 0 or 0.001 <= abs(number) < 1000:
+        return f"{number:.2g}".replace("-", "−")
+    digits, _, power = f"{number:.1e}".replace("-", "−", number < 0).partition("e")
+    return f"{digits} × 10{str(int(power)).translate(RAISED)}"
 
 
-class CheckedEquations(SphinxDirective):
-    """``{checked-equations}``: the place of the table of every labelled equation of the book."""
-
-    def run(self) -> list[nodes.Node]:
-        self.env.get_domain("math").data["has_equations"][self.env.docname] = True
-        self.env.equation_tables.add(self.env.docname)  # type: ignore[attr-defined]
-        return [equations_table()]
-
-
-class equations_table(nodes.General, nodes.Element):  # noqa: N801 - docutils names nodes so
-    """Replaced by the table once all pages are read."""
-
-
-def write_table(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """For each page, in the order of the book: its equations and what their checks found."""
-    env: Any = app.env
-    for place in list(doctree.findall(equations_table)):
-        entries: list[nodes.Node] = []
-        for page in env.collect_relations():
-            if found := env.checked_equations.get(page):
-                uri = app.builder.get_relative_uri(docname, page)
-                title = env.titles[page].astext()
-                heading = nodes.rubric(
-                    "", "", nodes.reference("", title, refuri=uri, internal=True)
-                )
-                entries += [heading, *(entry(env, page, uri, *equation) for equation in found)]
-        place.replace_self(entries)
+def cells_of_lines(doctree: nodes.document, checks: list[Check]) -> list[nodes.Element]:
+    """The cells that stand in the line of what they check."""
+    cells = [
+        cell
+        for cell in doctree.findall(nodes.container)
+        if cell.get("nb_element") == "cell_code"
+        and cell.children
+        and cell[0].get("nb_element") == "cell_code_source"
+    ]
+    wishes = []
+    for cell in cells:
+        wish = next((PLACES[tag] for tag in PLACES if f"tag_{tag}" in cell["classes"]), None)
+        checking = any(check.cell is cell for check in checks)
+        if wish is not None and not checking:
+            logger.warning("a cell that checks nothing has the tag of one", location=cell)
+        if len(cell) > 1 or not checking:  # it shows something
+            if wish:
+                message = "a cell with the tag check shows more than its check"
+                logger.warning(message, location=cell)
+            wish = False
+        wishes.append((python(cell[0].astext()), wish))
+    return [cell for cell, moves in zip(cells, folded(wishes), strict=True) if moves]
 
 
-def entry(env: Any, page: str, uri: str, label: str, formula: str, checks: Any) -> nodes.Node:
-    """One equation of the table: its number as a link, the checks' findings, the formula."""
-    anchor = nodes.make_id(f"equation-{label}") if formula else label
-    name = anchor
-    for kind, numbers in env.toc_fignumbers.get(page, {}).items():
-        if anchor in numbers:
-            number = ".".join(map(str, numbers[anchor]))
-            name = f"({number})" if formula else f"{kind.capitalize()} {number}"
-    line = nodes.paragraph(classes=["checked"])
-    line += nodes.reference("", name, refuri=f"{uri}#{anchor}", internal=True)
-    findings = "; ".join(said(cases, found) for cases, found, _ in checks)
-    line += nodes.Text(f" {findings or 'a definition'}")
-    box = nodes.container("", line, classes=["checked-equation"])
-    if formula:
-        box += nodes.math_block("", formula, number=None, label=None, nowrap=False)
-    return box
+def line_of(checks: list[Check], moving: list[nodes.Element]) -> nodes.Element:
+    """The quiet line: what was found. The cells unfold from it, or it leads to where they are.
+
+    A cell of more than one line is in the first of them, and leaves ``moving``.
+    """
+    cells: dict[str, nodes.Element] = {check.cell["ids"][0]: check.cell for check in checks}
+    inside = [cell for cell in cells.values() if any(cell is one for one in moving)]
+    if not inside:
+        line = nodes.paragraph("", "✓ checked: ", classes=["checked"])
+        for k, check in enumerate(checks):
+            line += nodes.Text("; " if k else "")
+            line += nodes.reference("", check.found, refid=check.cell["ids"][0], internal=True)
+        return line
+    fold = check_fold("", said="; ".join(check.found for check in checks))
+    for cell in inside:
+        moving[:] = [one for one in moving if one is not cell]
+        cell.parent.remove(cell)
+        cell.attributes.pop("hide_mode", None)
+        fold += cell
+    for name, cell in cells.items():
+        if not any(cell is one for one in inside):
+            another = nodes.reference("", "another cell", refid=name, internal=True)
+            fold += nodes.paragraph("", "Also checked in ", another, nodes.Text("."))
+    return fold
 
 
-def prepare(app: Sphinx, env: Any, docnames: list[str]) -> None:
+def look_at_images(app: Sphinx, doctree: nodes.document) -> None:
+    """Each image says what is to be seen."""
+    for image in doctree.findall(nodes.image):
+        alt = str(image.get("alt") or "")
+        if not describes(alt, image["uri"]):
+            place = image
+            while place.line is None and place.parent is not None:
+                place = place.parent
+            message = "image %s without a description: alt is %r"
+            logger.warning(message, image["uri"], alt, location=place)
+
+
+def visit_fold(self: Any, line: check_fold) -> None:
+    self.body.append(self.starttag(line, "details", "", CLASS="check"))
+    self.body.append(f"<summary>✓ checked: {self.encode(line['said'])}</summary>\n")
+
+
+def depart_fold(self: Any, line: check_fold) -> None:
+    self.body.append("</details>\n")
+
+
+def prepare(app: Sphinx, env: Any, names: list[str]) -> None:
     """Give a new environment its place for what the pages' checks found."""
     if not hasattr(env, "checked_equations"):
-        env.checked_equations, env.equation_tables, env.executed_with = {}, set(), {}
+        env.checked_equations = {}
 
 
-def forget(app: Sphinx, env: Any, docname: str) -> None:
+def forget(app: Sphinx, env: Any, name: str) -> None:
     """Drop what a page had before it is read again."""
-    if hasattr(env, "checked_equations"):
-        env.checked_equations.pop(docname, None)
-        env.equation_tables.discard(docname)
-        env.executed_with.pop(docname, None)
-
-
-def tables(app: Sphinx, env: Any) -> list[str]:
-    """Write the pages with a table again whenever any page was read."""
-    return sorted(env.equation_tables)
+    getattr(env, "checked_equations", {}).pop(name, None)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect the extension to Sphinx."""
-    app.add_config_value("only_pages", [], "")  # of a site that stands; see booktools.build
-    app.connect("env-get-outdated", outdated)
+    app.add_node(check_fold, html=(visit_fold, depart_fold))
     app.connect("env-before-read-docs", prepare)
-    app.connect("env-before-read-docs", isolate, priority=900)
-    app.connect("source-read", use_cache)
-    app.connect("env-updated", restore, priority=1)
     app.connect("env-purge-doc", forget)
     app.connect("doctree-read", read_page)
-    app.connect("env-updated", tables)
-    app.add_directive("checked-equations", CheckedEquations)
-    app.add_node(equations_table)
-    app.connect("doctree-resolved", write_table)
-    return {"parallel_read_safe": False, "env_version": 2}
+    app.connect("doctree-read", look_at_images)
+    return {"parallel_read_safe": False, "env_version": 3}

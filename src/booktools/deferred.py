@@ -2,52 +2,55 @@
 
 A chapter has up to twenty thousand elements, most of them parts of formulas, and a telephone needs
 seconds to lay them out. Blocks further down carry the class ``later`` and their height, estimated
-from their text, so that scroll bars are about right. book.css lets browsers skip them until they
-come near the screen, or page.js finds time for them.
+from their text, so that scroll bars are about right. The style sheet lets browsers skip them until
+they come near the screen, or page.js finds time for them.
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from .mathematics import height, katex
+from .checked import check_fold
+from .mathematics import height
 
 FIRST = 80  # rem of a wide page that are laid out at once: a high screen
 COLUMNS = 78  # characters in a line of a wide page
 LINE = 1.62  # rem
-MARK = re.compile(r'class="([^"]*?)\blater-(\d+)-(\d+)\b([^"]*)"')
 
 
 def mark(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Mark the blocks of a page that start below the first screens."""
     if app.builder.name != "html":
         return
-    macros = app.config.math_macros if katex(Path(app.confdir)) else None
     top = 0.0
     for section in doctree.findall(nodes.section):
         for block in section:
             if isinstance(block, nodes.section) or not isinstance(block, nodes.Element):
                 continue
-            size = extent(block, macros)
+            size = extent(block, app.config.math_macros)
             if size is None or isinstance(block, nodes.title):
                 top += 4 if isinstance(block, nodes.title) else 25
                 continue
             characters, rest = size
             if top > FIRST:
-                block["classes"].append(f"later-{characters}-{round(100 * rest)}")
+                block["classes"].append("later")
+                block["style"] = (
+                    f"--text:{characters};--rest:{round(rest, 2):g}rem"  # see writer.py
+                )
             top += characters / COLUMNS * LINE + rest + 1.1
 
 
-def extent(block: nodes.Element, macros: dict[str, str] | None) -> tuple[int, float] | None:
+def extent(block: nodes.Element, macros: dict[str, str]) -> tuple[int, float] | None:
     """Characters that flow, and the height of all else in rem; nothing if that is not known."""
     classes = block["classes"]
     if "margin" in classes or "tag_hide-input" in classes or list(block.findall(nodes.image)):
         return None
     if isinstance(block, nodes.math_block):
-        return 0, 3.0 if macros is None else height(block.astext(), macros)
+        return 0, height(block.astext(), macros)
+    if isinstance(block, check_fold):
+        return len(block["said"]) // 2, 0.6
     if isinstance(block, nodes.literal_block):
         lines = block.astext().rstrip("\n").count("\n") + 1
         return 0, lines + 2 if "cell_input" in block.parent["classes"] else 1.2 * lines + 1
@@ -75,17 +78,6 @@ def width(block: nodes.Element) -> int:
             text = re.sub(r"[\s{}^_&\\]", "", text)
         found += len(text)
     return found
-
-
-def styled(page: str) -> str:
-    """A written page, with the marks as what book.css reads."""
-    return MARK.sub(
-        lambda found: (
-            f'class="{found[1]}later{found[4]}" '
-            f'style="--text:{found[2]};--rest:{int(found[3]) / 100:g}rem"'
-        ),
-        page,
-    )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -21,12 +21,13 @@ from pybtex.database.input.bibtex import Parser as BibTeX
 import bptt
 
 from . import mathematics
-from .checked import describes, needs_check, needs_check_of_its_own
-from .pages import Label, Mistake, Page, below, extensions, normal, read, settings
+from .checks import PLACES, describes, needs_check, needs_check_of_its_own, verifies
+from .pages import Label, Mistake, Page, below, extensions, normal, python, read, settings
 
 # Roles that refer, and the kinds of labels that they may lead to; None: to any.
 ROLES = {"eq": {"equation"}, "ref": None, "numref": None, "prf:ref": None, "exercise": {"exercise"}}
 TAGS = [f"{what}-{part}" for what in ("hide", "remove") for part in ("input", "output", "cell")]
+TAGS += PLACES
 DRAWS = {"matplotlib.pyplot", "bptt.figures"}
 
 
@@ -136,6 +137,9 @@ def code(page: Page) -> Iterator[Mistake]:
         for tag in cell.options.get("tags") or []:
             if tag not in TAGS and (near := get_close_matches(str(tag), TAGS, cutoff=0.8)):
                 yield Mistake(page.file, cell.fence, f"no tag {tag}: do you mean {near[0]}?")
+            if tag in PLACES and not verifies(ast.parse(python(cell.source))):
+                message = f"tag {tag}: this cell checks nothing; take the tag away"
+                yield Mistake(page.file, cell.fence, message)
         if strange := set(below(cell.options, "mystnb")) & {"figures", "images", "img", "fig"}:
             message = f"mystnb: {strange.pop()} says nothing: it is figure, and image"
             yield Mistake(page.file, cell.fence, message)
@@ -179,7 +183,11 @@ def statements(page: Page) -> Iterator[Mistake]:
         if formula.display and not formula.label:
             message = "a display without a label: write $$ ... $$ (eq-name), or (def-name)"
             yield Mistake(page.file, formula.line, message)
-        elif formula.label and needs_check(formula.label) and formula.label not in checked:
+        elif (
+            formula.label
+            and needs_check(formula.label)
+            and checked.isdisjoint({formula.label, formula.within})
+        ):
             message = _unchecked("equation", formula.label)
             yield Mistake(page.file, formula.line, message)
     for kind, name, line in ((one.kind, one.name, one.line) for one in page.statements):
@@ -349,8 +357,6 @@ def _second(text: str, message: str) -> int:
 
 def formulas(root: Path, pages: list[Page]) -> Iterator[Mistake]:
     """KaTeX sets every formula."""
-    if mathematics.katex(root) is None:
-        return
     macros = json.dumps(below(settings(root), "sphinx", "config").get("math_macros") or {})
     for page in pages:
         for formula in page.formulas:

@@ -40,12 +40,6 @@ def node() -> str | None:
     return program("node")
 
 
-def katex(root: Path) -> Path | None:
-    """The folder of the installed KaTeX, if there is one, and Node to run it."""
-    folder = root / "node_modules" / "katex" / "dist"
-    return folder if node() and folder.is_dir() else None
-
-
 def missing(root: Path) -> list[str]:
     """The packages for the site that ``node_modules`` lacks, or has in another version."""
     installed = root / "node_modules" / ".package-lock.json"  # npm's own account
@@ -80,6 +74,7 @@ def fetch(root: Path) -> None:
 @cache
 def setter() -> subprocess.Popen[str]:
     """One process that sets all formulas of a build; it ends with its standard input."""
+    fetch(HERE.parents[1])  # where Node looks for what katex.mjs imports
     return subprocess.Popen(
         [str(node()), str(HERE / "katex.mjs")],
         stdin=subprocess.PIPE,

@@ -22,6 +22,8 @@ from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.directives import parse_directive_text
 from myst_parser.parsers.mdit import create_md_parser
 
+from .checks import needs_check_of_its_own
+
 # Directives whose content is no MyST.
 LITERAL = {
     *("code-cell", "raw-cell", "code", "code-block", "sourcecode", "literalinclude", "raw"),
@@ -65,6 +67,7 @@ class Formula:
     line: int
     display: bool = False
     label: str | None = None
+    within: str = ""  # the label of the theorem that holds it
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Page:
         return [
             (ast.unparse(node.func), node, cell.line + node.lineno - 1)
             for cell in self.cells
-            for node in ast.walk(ast.parse(plain(cell)))
+            for node in ast.walk(ast.parse(python(cell.source)))
             if isinstance(node, ast.Call)
         ]
 
@@ -144,7 +147,7 @@ def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
     return page
 
 
-def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int) -> None:
+def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str = "") -> None:
     """Read a text of blocks that begins at this line of the page."""
     lines = text.splitlines()
     for token in md.parse(text):
@@ -156,10 +159,10 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int) -> None:
             if token.map == [0, 1] or not re.fullmatch(rf"\s*{token.markup[0]}{{3,}}\s*", last):
                 page.wrong(line, f"a block begins with {token.markup} and never ends: close it")
             if found := re.match(r"\{([^}\s]+)\}\s*(.*)", token.info):
-                _read_directive(page, md, found[1], found[2], token, line)
+                _read_directive(page, md, found[1], found[2], token, line, within)
         elif token.type in ("math_block", "math_block_label", "amsmath"):
             label = token.info if token.type == "math_block_label" else None
-            page.formulas.append(Formula(token.content, line, True, label))
+            page.formulas.append(Formula(token.content, line, True, label, within))
             if label:
                 page.labels.append(Label("equation", label, line))
         elif token.type == "myst_target":
@@ -169,7 +172,7 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int) -> None:
 
 
 def _read_directive(
-    page: Page, md: MarkdownIt, name: str, argument: str, token: Token, line: int
+    page: Page, md: MarkdownIt, name: str, argument: str, token: Token, line: int, within: str
 ) -> None:
     """Read a directive: its options, and its content, if that is MyST."""
     page.directives.append((name, line))
@@ -189,7 +192,7 @@ def _read_directive(
             page.images.append(("", str(image.get("alt") or ""), line))
     elif name == "math":
         label = options.get("label")
-        page.formulas.append(Formula(body or argument, line, True, label))
+        page.formulas.append(Formula(body or argument, line, True, label, within))
         if label:
             page.labels.append(Label("equation", str(label), line))
     else:
@@ -197,6 +200,7 @@ def _read_directive(
         label = str(options.get("label") or options.get("name") or "")
         if name.startswith("prf:") and kind not in ("proof", "ref"):
             page.statements.append(Label(kind, label, line))
+            within = label if needs_check_of_its_own(kind) else within
         if label:
             page.labels.append(Label(kind, label, line))
         if name in ("figure", "image"):
@@ -204,7 +208,7 @@ def _read_directive(
         elif name in ("solution", "solution-start"):
             page.uses.append(Use("exercise", argument.strip(), line))
     if name not in LITERAL:
-        _read_blocks(page, md, body, begin)
+        _read_blocks(page, md, body, begin, within)
 
 
 def below(options: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -264,10 +268,10 @@ def normal(label: str) -> str:
     return fully_normalize_name(label)
 
 
-def plain(cell: Cell) -> str:
+def python(source: str) -> str:
     """The code of a cell, with IPython's magics as what they stand for; nothing if it is wrong."""
-    for source in (lambda: cell.source, lambda: TransformerManager().transform_cell(cell.source)):
+    for text in (lambda: source, lambda: TransformerManager().transform_cell(source)):
         with contextlib.suppress(SyntaxError):
-            ast.parse(source())
-            return str(source())
+            ast.parse(text())
+            return str(text())
     return ""

@@ -47,6 +47,8 @@ class Rules(HTML5Translator):
     def starttag(self, node: Any, tagname: str, *args: Any, **attributes: Any) -> str:
         if attributes.get("role") == "doc-biblioentry":  # but its list asks for items
             attributes["role"] = "listitem"
+        if isinstance(node, nodes.Element) and "style" in node:
+            attributes["style"] = ";".join(filter(None, [attributes.get("style"), node["style"]]))
         return str(super().starttag(node, tagname, *args, **attributes))
 
     def visit_entry(self, node: nodes.Element) -> None:

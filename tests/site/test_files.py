@@ -15,6 +15,7 @@ KNOWN = {
     "Trailing slash on void elements has no effect": "how Sphinx writes them",
     "Section lacks heading": "sphinx-proof puts the title of a theorem before its section",
     "Article lacks heading": "the article holds Sphinx's section, which has the heading",
+    "Consider using the “h1” element as a top-level": "Sphinx puts a title into its section",
     "Resource violates Content Security Policy": "vnu takes a file's folder for another host",
     "Document uses the Unicode Private Use Area": "the stroke of KaTeX's \\ne is in its own font",
 }

@@ -101,39 +101,6 @@ def test_policy_holds(context: Contexts, server: str, figures: str) -> None:
     assert [one.url for one in record.responses if "elsewhere" in one.url] == []
 
 
-@pytest.mark.parametrize("words", ["product rule", "jacobian", "backward"])
-def test_search_finds(context: Contexts, server: str, site: Path, words: str) -> None:
-    record = watched(context(viewport=DESK))
-    record.page.goto(f"{server}/search.html?q={words}")
-    results = record.page.locator("#search-results ul.search > li > a")
-    results.first.wait_for()
-    record.page.wait_for_load_state("networkidle")
-    assert results.count() >= 2
-    record.page.goto(results.first.evaluate("(link) => link.href"))
-    article = record.page.locator("article").inner_text().lower()
-    assert all(word in article for word in words.split())
-    assert record.complaints == []
-
-
-def test_search_by_keyboard(context: Contexts, server: str, figures: str) -> None:
-    page = context(viewport=DESK).new_page()
-    page.goto(f"{server}/{figures}")
-    page.keyboard.press("Control+k")
-    page.keyboard.type("gradient")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/search.html?q=gradient*")
-    page.locator("#search-results ul.search > li > a").first.wait_for()
-    assert page.locator("#search-results ul.search > li").count() >= 2
-
-
-def test_search_from_a_folder(context: Contexts, site: Path) -> None:
-    record = watched(context(viewport=DESK, offline=True))
-    record.page.goto((site / "search.html").as_uri() + "?q=gradient")
-    record.page.locator("#search-results ul.search > li > a").first.wait_for()
-    record.page.wait_for_timeout(300)  # summaries would be asked for now
-    assert record.complaints == []
-
-
 def test_figures_follow_the_theme(context: Contexts, server: str, figures: str) -> None:
     page = context(viewport=DESK, color_scheme="light").new_page()
     page.goto(f"{server}/{figures}")

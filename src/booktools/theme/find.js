@@ -7,6 +7,7 @@ const SAME = 0.7; // what another name of a thing counts
 const LETTER = 0.3; // what a word of one letter counts
 const ALL = 1.5; // how much it counts that a section has all that is asked for
 const NAMED = 1; // how much it counts that a title is asked for whole
+const LEAST = 0.1; // what counts less than this part of the first is not shown
 const SHOWN = 180; // characters of a snippet
 const WORD = /[\p{L}\p{N}]+(?:_[\p{L}\p{N}]+)*/gu;
 const SUBSCRIPT = /(?<![\p{L}\p{N}])(\p{L})_\{?([\p{L}\p{N}])/gu; // h_0, h_{t-1}
@@ -194,7 +195,8 @@ export const finder = ({ book, words }) => {
         matched: new Set(matched.filter((word) => !idle.has(word) || units[0].idle)),
         score: score * covered ** ALL * (1 + NAMED * named(key, matched)) * sections[key].weight,
       }))
-      .sort((one, other) => other.score - one.score || one.key - other.key);
+      .sort((one, other) => other.score - one.score || one.key - other.key)
+      .filter(({ score }, _, all) => score >= LEAST * all[0].score);
   };
 
   // A name of the package comes first, or second where it is a word of the text as well.

@@ -1,0 +1,132 @@
+"""A Sphinx extension: lists of all labelled equations, with what their checks found.
+
+``{checked-equations} NAME ...`` lists those of these pages; without a name, the lists themselves.
+"""
+
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+logger = logging.getLogger(__name__)
+
+
+class equation_list(nodes.General, nodes.Element):  # noqa: N801 - docutils names nodes so
+    """Replaced by the equations of its "pages" once all pages are read."""
+
+
+class CheckedEquations(SphinxDirective):
+    """``{checked-equations}``: the place of a list."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        here = self.env.docname
+        folder = self.env.config.root_doc.rpartition("/")[0]
+        pages = [f"{folder}/{name}".lstrip("/") for name in " ".join(self.arguments).split()]
+        self.env.get_domain("math").data["has_equations"][here] = True
+        lists: Any = self.env.equation_lists  # type: ignore[attr-defined]
+        lists.setdefault(here, []).extend(pages)
+        place = equation_list(pages=pages)
+        self.set_source_info(place)
+        return [place]
+
+
+def complete(app: Sphinx, env: Any) -> None:
+    """Each page with equations is on a list, if there are lists, and those listed have some."""
+    listed = [page for pages in env.equation_lists.values() for page in pages]
+    for page, found in env.checked_equations.items():
+        if listed and found and page not in listed:
+            logger.warning("no {checked-equations} lists those of this page", location=page)
+    for place, pages in env.equation_lists.items():
+        for page in pages:
+            if not env.checked_equations.get(page):
+                logger.warning("%s is no page with equations", page, location=place)
+
+
+def write_lists(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put what is to be listed in its place."""
+    env: Any = app.env
+    for place in list(doctree.findall(equation_list)):
+        entries: list[nodes.Node] = []
+        for page in place["pages"]:
+            entries.append(nodes.rubric("", "", link(app, docname, page, env.titles[page])))
+            found = env.checked_equations.get(page, [])
+            entries += [entry(app, docname, page, *equation) for equation in found]
+        place.replace_self(entries or [overview(app, docname)])
+
+
+def link(app: Sphinx, here: str, page: str, title: nodes.Node, anchor: str = "") -> nodes.Node:
+    """A link to a page, or to a place in it."""
+    uri = f"{app.builder.get_relative_uri(here, page)}{anchor and '#'}{anchor}"
+    return nodes.reference("", title.astext(), refuri=uri, internal=True)
+
+
+def overview(app: Sphinx, here: str) -> nodes.Node:
+    """The lists, in the order of the book, and how many equations each has."""
+    env: Any = app.env
+    items = nodes.bullet_list()
+    for place in env.collect_relations():
+        found = [
+            one
+            for page in env.equation_lists.get(place, ())
+            for one in env.checked_equations.get(page, ())
+        ]
+        if found and place != here:
+            checks = sum(bool(findings) for _, _, findings in found)
+            text = nodes.Text(
+                f": {len(found)}, of which {checks} are checked and the others define"
+            )
+            line = nodes.paragraph("", "", link(app, here, place, env.titles[place]), text)
+            items += nodes.list_item("", line)
+    return items
+
+
+def entry(
+    app: Sphinx, here: str, page: str, label: str, formula: str, found: list[str]
+) -> nodes.Node:
+    """One equation of a list: its number as a link, the checks' findings, the formula."""
+    anchor = nodes.make_id(f"equation-{label}") if formula else label
+    name = anchor
+    for kind, numbers in app.env.toc_fignumbers.get(page, {}).items():
+        if anchor in numbers:
+            number = ".".join(map(str, numbers[anchor]))
+            name = f"({number})" if formula else f"{kind.capitalize()} {number}"
+    line = nodes.paragraph(classes=["checked"])
+    line += link(app, here, page, nodes.Text(name), anchor)
+    line += nodes.Text(f" {'; '.join(found) or 'a definition'}")
+    box = nodes.container("", line, classes=["checked-equation"])
+    if formula:
+        box += nodes.math_block("", formula, number=None, label=None, nowrap=False)
+    return box
+
+
+def prepare(app: Sphinx, env: Any, names: list[str]) -> None:
+    """Give a new environment its place for the lists."""
+    if not hasattr(env, "equation_lists"):
+        env.equation_lists = {}
+
+
+def forget(app: Sphinx, env: Any, name: str) -> None:
+    """Drop what a page had before it is read again."""
+    getattr(env, "equation_lists", {}).pop(name, None)
+
+
+def again(app: Sphinx, env: Any) -> list[str]:
+    """Write lists again whenever any page was read."""
+    return sorted(env.equation_lists)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.setup_extension("booktools.checked")  # which finds what is listed
+    app.add_directive("checked-equations", CheckedEquations)
+    app.add_node(equation_list)
+    app.connect("env-before-read-docs", prepare)
+    app.connect("env-purge-doc", forget)
+    app.connect("env-check-consistency", complete)
+    app.connect("env-updated", again)
+    app.connect("doctree-resolved", write_lists)
+    return {"parallel_read_safe": False, "env_version": 1}
