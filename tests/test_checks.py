@@ -261,6 +261,14 @@ def test_the_tag_check_takes_a_cell_out_of_the_text(write):
     assert "x = 1" in page.find(id="equation-eq-a").find_next_sibling().pre.text
 
 
+def test_a_cell_that_prepares_a_check_goes_with_it(write):
+    page, _, _, said = write([GOOD[0], cell(code="x = 1", tags=["check"]), *GOOD[1:]])
+    assert said == ""
+    fold = page.find(id="equation-eq-c").find_next_sibling()
+    assert [code.text.split("(")[0] for code in fold.find_all("pre")] == ["x = 1\n", "verified"]
+    assert page.find(id="equation-eq-a").find_next_sibling().pre.text.startswith("verified")
+
+
 @pytest.mark.parametrize(
     ("cells", "warned"),
     [
@@ -268,7 +276,7 @@ def test_the_tag_check_takes_a_cell_out_of_the_text(write):
         (GOOD[:2], "theorem thm-t has no check"),
         (GOOD[:2], "equation eq-g has no check"),
         ([*GOOD, cell("eq-z")], "check of eq-z, which is no equation"),
-        ([*GOOD, cell(code="x = 1", tags=["check"])], "checks nothing has the tag"),
+        ([*GOOD, cell(code="x = 1", tags=["check"])], "the tag check, and no check after it"),
         ([*GOOD, cell(code="x = 1", tags=["teaches"])], "checks nothing has the tag"),
         ([*GOOD, cell("eq-a", more=["y"], tags=["check"])], "shows more than its check"),
     ],

@@ -137,8 +137,8 @@ def by_hand(number: float) -> str:
     return f"{digits} × 10{str(int(power)).translate(RAISED)}"
 
 
-def cells_of_lines(doctree: nodes.document, checks: list[Check]) -> list[nodes.Element]:
-    """The cells that stand in the line of what they check."""
+def cells_of_lines(doctree: nodes.document, checks: list[Check]) -> list[list[nodes.Element]]:
+    """The cells that stand in the line of what they check, each after those that prepare it."""
     cells = [
         cell
         for cell in doctree.findall(nodes.container)
@@ -146,28 +146,36 @@ def cells_of_lines(doctree: nodes.document, checks: list[Check]) -> list[nodes.E
         and cell.children
         and cell[0].get("nb_element") == "cell_code_source"
     ]
+    checking = {id(check.cell) for check in checks}
     wishes = []
     for cell in cells:
         wish = next((PLACES[tag] for tag in PLACES if f"tag_{tag}" in cell["classes"]), None)
-        checking = any(check.cell is cell for check in checks)
-        if wish is not None and not checking:
-            logger.warning("a cell that checks nothing has the tag of one", location=cell)
-        if len(cell) > 1 or not checking:  # it shows something
+        if wish is False and id(cell) not in checking:
+            logger.warning("a cell that checks nothing has the tag teaches", location=cell)
+        if len(cell) > 1:
             if wish:
                 message = "a cell with the tag check shows more than its check"
                 logger.warning(message, location=cell)
             wish = False
         wishes.append((python(cell[0].astext()), wish))
-    return [cell for cell, moves in zip(cells, folded(wishes), strict=True) if moves]
+    groups: list[list[nodes.Element]] = [[]]
+    for cell, moves in zip(cells, folded(wishes), strict=True):
+        if moves:
+            groups[-1].append(cell)
+            if id(cell) in checking:
+                groups.append([])
+    for cell in groups.pop():
+        logger.warning("a cell with the tag check, and no check after it", location=cell)
+    return groups
 
 
-def line_of(checks: list[Check], moving: list[nodes.Element]) -> nodes.Element:
+def line_of(checks: list[Check], groups: list[list[nodes.Element]]) -> nodes.Element:
     """The quiet line: what was found. The cells unfold from it, or it leads to where they are.
 
-    A cell of more than one line is in the first of them, and leaves ``moving``.
+    A cell of more than one line is in the first of them, and leaves ``groups``.
     """
     cells: dict[str, nodes.Element] = {check.cell["ids"][0]: check.cell for check in checks}
-    inside = [cell for cell in cells.values() if any(cell is one for one in moving)]
+    inside = [group for cell in cells.values() for group in groups if group[-1] is cell]
     if not inside:
         line = nodes.paragraph("", "✓ checked: ", classes=["checked"])
         for k, check in enumerate(checks):
@@ -175,13 +183,14 @@ def line_of(checks: list[Check], moving: list[nodes.Element]) -> nodes.Element:
             line += nodes.reference("", check.found, refid=check.cell["ids"][0], internal=True)
         return line
     fold = check_fold("", said="; ".join(check.found for check in checks))
-    for cell in inside:
-        moving[:] = [one for one in moving if one is not cell]
-        cell.parent.remove(cell)
-        cell.attributes.pop("hide_mode", None)
-        fold += cell
+    for group in inside:
+        groups[:] = [other for other in groups if other is not group]
+        for cell in group:
+            cell.parent.remove(cell)
+            cell.attributes.pop("hide_mode", None)
+            fold += cell
     for name, cell in cells.items():
-        if not any(cell is one for one in inside):
+        if not any(group[-1] is cell for group in inside):
             another = nodes.reference("", "another cell", refid=name, internal=True)
             fold += nodes.paragraph("", "Also checked in ", another, nodes.Text("."))
     return fold

@@ -2,7 +2,8 @@
 
 A cell that only checks stands in the line of what it checks, where the reader may unfold it, and
 not in the text. Its author may decide otherwise: the tag ``teaches`` keeps a cell in the text, the
-tag ``check`` takes it out.
+tag ``check`` takes it out. A cell with that tag that checks nothing prepares the next that does,
+and goes with it.
 """
 
 import ast
