@@ -156,11 +156,11 @@ def _check_derivatives(cell: Cell, z: Array, table: Array) -> tuple[str, list[An
             right, tol, judge = exact, 1e-12, "1e-12 by the complex step"
     near = _near(claimed, right, tol)
     row, part, _, unit = at = tuple(map(int, np.unravel_index(np.argmin(near), near.shape)))
-    names = [(f"p[{part}][{i}]", f"p of gate {i}") for i in range(gates)]
+    names = [(f"p[{part}][{i}]", f"W h of gate {i}") for i in range(gates)]
     for i, column in enumerate(range(gates + direct - k, gates + direct)):
         entry = "no column" if column < gates else f"p[{part}][{column}]"
         names.append((entry, f"part {i} of the state before"))
-    blocks = [f"q of gate {i}" for i in range(gates)]
+    blocks = [f"U x + b of gate {i}" for i in range(gates)]
     blocks += [f"own parameter {i}" for i in range(cell.own)]
     names += [(f"{by_q}[{part}][{i}]", what) for i, what in enumerate(blocks)]
     fault = (

@@ -69,6 +69,16 @@ def checkpointed(
     segment = number("segment", -(-T // (checkpoints + 1)) if segment is None else segment, 1)
     cuts = [0, *reversed(range(T, 0, -segment))]
 
+    def swept(steps: slice, s: Array, ds: Array | None) -> Gradients:
+        """The gradients of one segment, run from s; its states live as long as this call."""
+        run = unroll(cell, params, x[steps], s)
+        h = run.h[1:]
+        h.setflags(write=False)
+        name = f"dh(slice({steps.start}, {steps.stop}), h)"
+        sizes = dict(zip(("steps", "B", "n"), h.shape, strict=True))
+        by_h = array(name, dh(steps, h), "steps B n", MAY_RETURN[h.dtype.name], **sizes)
+        return backward(run, by_h, ds)
+
     W, U, b, by_x = (np.zeros(a.shape, dtype) for a in (*params, x))
     ds: Array | None = None
     kept = [(0, s0)]
@@ -84,7 +94,7 @@ def checkpointed(
         if kept[-1][0] == last:
             kept.pop()
         steps = slice(cuts[last], cuts[last + 1])
-        part = _swept(cell, params, x, dh, s, steps, ds)
+        part = swept(steps, s, ds)
         for total, added in zip((W, U, b), part, strict=False):
             total += added
         by_x[steps], ds = part.x, part.s0
@@ -102,22 +112,3 @@ def _ahead(segments: int, places: int) -> int:
     """
     r = next(r for r in count() if comb(places + r, places) >= segments)
     return min(comb(places + r - 1, places), segments - comb(places + r - 2, places - 1))
-
-
-def _swept(
-    cell: Cell,
-    params: Params,
-    x: Array,
-    dh: LossDerivative,
-    s: Array,
-    steps: slice,
-    ds: Array | None,
-) -> Gradients:
-    """The gradients of one segment, run from s; its states live as long as this call."""
-    run = unroll(cell, params, x[steps], s)
-    h = run.h[1:]
-    h.setflags(write=False)
-    name = f"dh(slice({steps.start}, {steps.stop}), h)"
-    sizes = dict(zip(("steps", "B", "n"), h.shape, strict=True))
-    by_h = array(name, dh(steps, h), "steps B n", MAY_RETURN[h.dtype.name], **sizes)
-    return backward(run, by_h, ds)

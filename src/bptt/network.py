@@ -128,11 +128,18 @@ def loss_and_gradients(
     with np.errstate(all="ignore"):
         run, V, c = _run(cell, network, batch.x, s0)
         h = run.h[1:]
-        if (got := counts.shape) != h.shape[:2]:
-            raise ValueError(f"counts: got shape {got}, needs {h.shape[:2]}, as x without d")
+        if counts.shape != h.shape[:2]:
+            raise ValueError(f"counts: got shape {counts.shape}, needs {h.shape[:2]}, as x without d")
         rows = h[counts]
         z = in_range("z", rows @ V.T + c)
-    value, dz = _value_and_derivative(loss(z, target[counts]), z)
+    found: Any = loss(z, target[counts])
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise TypeError(f"loss: got {type(found).__name__}, needs a value and its derivative")
+    value, dz = found[0], np.asarray(found[1])
+    scalar("loss", value, "iufc")
+    if (dz.shape, dz.dtype) != (z.shape, z.dtype):
+        got, needs = (f"{a.dtype} of shape {a.shape}" for a in (dz, z))
+        raise ValueError(f"loss: got a derivative in {got}, needs {needs}")
     with np.errstate(all="ignore"):
         dh = np.zeros(h.shape, dz.dtype)
         dh[counts] = in_range("dh", dz @ V)
@@ -180,7 +187,8 @@ class Through(NamedTuple):
         if self.carry and not counts[-1].all():
             raise ValueError(
                 f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
-                "where the state is carried, or descend with last(run, lengths)"
+                "where the state is carried; or use descend with a function that returns "
+                "last(run, lengths) as its state"
             )
         return found
 
@@ -213,15 +221,3 @@ def _targets(batch: Batch) -> tuple[Array, Array]:
     if target.shape[:2] != counts.shape:
         raise ValueError(f"target: got shape {target.shape}, needs {counts.shape}, and m if real")
     return target, counts
-
-
-def _value_and_derivative(found: Any, z: Array) -> tuple[Any, Array]:
-    """What a loss has returned, checked against the outputs z."""
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise TypeError(f"loss: got {type(found).__name__}, needs a value and its derivative")
-    value, dz = found[0], np.asarray(found[1])
-    scalar("loss", value, "iufc")
-    if (dz.shape, dz.dtype) != (z.shape, z.dtype):
-        got, needs = (f"{a.dtype} of shape {a.shape}" for a in (dz, z))
-        raise ValueError(f"loss: got a derivative in {got}, needs {needs}")
-    return value, dz

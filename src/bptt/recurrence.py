@@ -114,6 +114,7 @@ def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64)
     return Params(*(rng.uniform(-bound, bound, shape).astype(dtype) for shape in shapes))
 
 
+@np.errstate(all="ignore")  # of a gate that is shut, 1/(1 + inf) is 0; the states are looked at
 def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unrolled:
     r"""The forward run :math:`s_t = \varphi(s_{t-1}, W h_{t-1}, U x_t + b)` for t = 1 … T.
 
@@ -134,15 +135,7 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
         >>> bptt.unroll(bptt.ELMAN, params, np.ones((3, 1, 1))).h.ravel().round(3)
         array([0.   , 0.762, 0.881, 0.894])
     """
-    run = forward(cell, *run_arguments(cell, params, x, s0))
-    for own in (*run.params, run.x, run.s, run.kept):
-        own.flags.writeable = False
-    return run
-
-
-@np.errstate(all="ignore")  # of a gate that is shut, 1/(1 + inf) is 0; the states are looked at
-def forward(cell: Cell, params: Params, x: Array, s0: Array) -> Unrolled:
-    """The run of :func:`unroll`, for arguments that are checked."""
+    params, x, s0 = run_arguments(cell, params, x, s0)
     (T, B, d), (rows, n), gates = x.shape, params.W.shape, cell.gates
     dtype = np.result_type(*params, x, s0)
     # In memory, the parts of a state lie one after the other within a step, and so do the gates.
@@ -172,6 +165,8 @@ def forward(cell: Cell, params: Params, x: Array, s0: Array) -> Unrolled:
     if not np.isfinite(s.sum()) and not (finite := np.isfinite(s)).all():
         t = finite.all(axis=(1, 2)).argmin()
         raise OutOfRange(f"s: {cell} comes to numbers too large for {dtype} at step {t}")
+    for own in (*params, x, s, kept):
+        own.flags.writeable = False
     return Unrolled(cell, params, x, s, kept)
 
 

@@ -32,6 +32,9 @@ class Task(ABC):
 
     d: int  #: inputs at each step
     m: int  #: outputs at each step
+    within: ClassVar[
+        float
+    ]  #: an output is right if it is off by less, unless steps_right says else
     successive: ClassVar[int]  #: learned after so many sequences in a row that are right
     below: ClassVar[float] = np.inf  #: and if their mean squared error is less than this
 
@@ -49,9 +52,9 @@ class Task(ABC):
         right = self.steps_right(self.outputs(y, batch), batch)
         return np.all(right | ~batch.counts, axis=0)
 
-    @abstractmethod
     def steps_right(self, y: Array, batch: Batch) -> Array:
         """For each step and sequence, (T, B), whether the outputs are right."""
+        return np.all(self.misses(y, batch) < self.within, axis=-1)
 
     def error(self, y: Array, batch: Batch) -> Array:
         """The squared error of each sequence, (B,): summed over outputs, mean over its steps."""
@@ -140,7 +143,7 @@ class LongLag(Task):
     """
 
     p: int = 100  #: the lag, at least 2
-    successive = 10_000
+    within, successive = 0.25, 10_000
 
     def __post_init__(self) -> None:
         number("p", self.p, 2)
@@ -155,9 +158,6 @@ class LongLag(Task):
         first = self.p - rng.integers(0, 2)
         symbols = np.array([first, *range(self.p - 1), first])
         return np.eye(self.d)[symbols[:-1]], symbols[1:], np.ones(self.p, bool)
-
-    def steps_right(self, y: Array, batch: Batch) -> Array:
-        return np.all(self.misses(y, batch) < 0.25, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class AddingProblem(Task):
     """
 
     T: int = 100  #: the least length, at least 20
-    d, m, successive, below = 2, 1, 2000, 0.01
+    d, m, within, successive, below = 2, 1, 0.04, 2000, 0.01
 
     def __post_init__(self) -> None:
         number("T", self.T, 20)
@@ -195,9 +195,6 @@ class AddingProblem(Task):
         target = np.full((length, 1), 0.5 + x[[first, second], 0].sum() / 4)
         x[[0, -1], 1] = -1
         return x, target, np.arange(length) == length - 1
-
-    def steps_right(self, y: Array, batch: Batch) -> Array:
-        return self.misses(y, batch)[..., 0] < 0.04
 
 
 @dataclass(frozen=True)
@@ -217,7 +214,7 @@ class TemporalOrder(Task):
     """
 
     T: int = 100  #: the least length, at least 20
-    d, m, successive, below = 8, 4, 2000, 0.1
+    d, m, within, successive, below = 8, 4, 0.3, 2000, 0.1
     symbols: ClassVar[str] = "EBabcdXY"
 
     def __post_init__(self) -> None:
@@ -233,9 +230,6 @@ class TemporalOrder(Task):
         symbols[np.array(at) - 1] = 6 + is_y
         target = np.full(length, 2 * is_y[0] + is_y[1])
         return np.eye(8)[symbols], target, np.arange(length) == length - 1
-
-    def steps_right(self, y: Array, batch: Batch) -> Array:
-        return np.all(self.misses(y, batch) < 0.3, axis=-1)
 
 
 # State by state, what may follow and where it leads; the last state is the end.

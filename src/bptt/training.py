@@ -224,15 +224,15 @@ def descend(
             state = at.state if carry and step % (len(batches) or stop) else None
             found = _update(function, at, batch, state, optimiser, limits)
             losses[step], norms[step], after = found
-            network, state, moments = after or (at.network, at.state, at.moments)
-            if carry and after and not state.size:
+            at = after or at
+            if carry and after and not after.state.size:
                 raise ValueError("carry: got a function that returns no state, needs one")
             due = not after or (step + 1) % every == 0 or step + 1 == stop
-            solved = after is not None and due and _succeeded(criterion, network)
+            solved = after is not None and due and _succeeded(criterion, at.network)
             size = np.shape(batch.x)[1] if isinstance(batch, Batch) else 1
             sequences = at.history.sequences + size
             history = History(losses[: step + 1], norms[: step + 1], sequences, solved, not after)
-            at = Fit(network, history, state, moments)
+            at = at._replace(history=history)
             if due and path:
                 _save(path, training, at, rng.bit_generator.state)
             safe = at, rng.bit_generator.state
@@ -252,8 +252,8 @@ def descend(
 
 def _update(
     function: Any, at: Fit, batch: Any, state: Any, optimiser: Optimiser, limits: dict[str, Any]
-) -> tuple[Any, float, tuple[Any, Array, Moments] | None]:
-    """The loss, the norm, and the network, state and moments after the update, if in range."""
+) -> tuple[Any, float, Fit | None]:
+    """The loss, the norm, and all but the history after the update, if in range."""
     try:
         found = function(at.network, batch, state)
     except OutOfRange:
@@ -268,7 +268,8 @@ def _update(
         network, moments = optimiser.step(at.network, gradients, at.moments)
     network, sums = each(np.asarray, (network, moments.sums))  # also what has no axes
     finite = all(np.isfinite(a).all() for a in (loss, size, *leaves((network, sums)).values()))
-    return loss, size, (network, state, Moments(moments.updates, sums)) if finite else None
+    after = Fit(network, at.history, state, Moments(moments.updates, sums))
+    return loss, size, after if finite else None
 
 
 def _descent(found: Any, parameters: Any) -> Descent:
@@ -333,7 +334,7 @@ def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> F
     if other:
         raise ValueError(f"checkpoint: got {path} with {', '.join(other)}, {needs}")
     flat = _flat(start)
-    if {k: _kind(k, a) for k, a in arrays.items()} != {k: _kind(k, a) for k, a in flat.items()}:
+    if _kinds(arrays) != _kinds(flat):
         raise ValueError(f"checkpoint: got {path} with other arrays, {needs}")
     rng.bit_generator.state = state
     parts = iter(arrays[name] for name in flat)
@@ -350,10 +351,10 @@ def _flat(at: Fit) -> dict[str, Array]:
     return leaves((at.network, *at.moments.sums)) | others | {"counts": counts}
 
 
-def _kind(name: str, value: Array) -> Any:
-    """What is known beforehand of an array of a checkpoint."""
-    shape = value.ndim if name in ("losses", "norms") else value.shape
-    return name == "state" or (value.dtype, shape)
+def _kinds(arrays: dict[str, Array]) -> dict[str, Any]:
+    """What is known beforehand of the arrays of a checkpoint."""
+    shapes = {k: a.ndim if k in ("losses", "norms") else a.shape for k, a in arrays.items()}
+    return {k: k == "state" or (a.dtype, shapes[k]) for k, a in arrays.items()}
 
 
 def _path(checkpoint: Any) -> Path:
