@@ -128,8 +128,8 @@ def loss_and_gradients(
     with np.errstate(all="ignore"):
         run, V, c = _run(cell, network, batch.x, s0)
         h = run.h[1:]
-        if counts.shape != h.shape[:2]:
-            raise ValueError(f"counts: got shape {counts.shape}, needs {h.shape[:2]}, as x without d")
+        if (shape := counts.shape) != h.shape[:2]:
+            raise ValueError(f"counts: got shape {shape}, needs {h.shape[:2]}, as x without d")
         rows = h[counts]
         z = in_range("z", rows @ V.T + c)
     found: Any = loss(z, target[counts])
@@ -167,30 +167,6 @@ def last(run: Unrolled, lengths: Array) -> Array:
     if ((lengths < 0) | (lengths > T)).any():
         raise ValueError(f"lengths: got {lengths.tolist()}, needs integers from 0 to {T}")
     return run.s[lengths, np.arange(B)]
-
-
-class Through(NamedTuple):
-    """What :func:`fit` descends: loss_and_gradients of this cell, loss and window."""
-
-    cell: Cell
-    loss: Loss
-    window: int | None
-    carry: bool
-
-    def __call__(self, network: Network, batch: Batch, state: Array | None) -> Descent:
-        instance("sample", batch, Batch)
-        (x, target, counts), dtype = map(np.asarray, batch), network.W.dtype
-        if target.dtype.kind == "f":
-            target = target.astype(dtype, copy=False)
-        batch = Batch(x.astype(dtype, copy=False), target, counts)
-        found = loss_and_gradients(self.cell, network, batch, self.loss, state, window=self.window)
-        if self.carry and not counts[-1].all():
-            raise ValueError(
-                f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
-                "where the state is carried; or use descend with a function that returns "
-                "last(run, lengths) as its state"
-            )
-        return found
 
 
 def scalar(name: str, value: Any, kinds: str, needs: str = "one number") -> None:

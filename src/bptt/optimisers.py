@@ -171,23 +171,21 @@ def _step(
 
     def moved(a: Array, g: Array, *sums: Array) -> list[Array]:
         """An array and its running sums after the update."""
-        *decays, epsilon = numbers
-        if rule != "sgd" and epsilon < (least := np.finfo(a.dtype).tiny):
-            raise ValueError(f"epsilon: got {epsilon}, needs {least} or more in {a.dtype}")
-        match rule:
-            case "sgd":
-                velocity = numbers[0] * sums[0] + g
+        if rule != "sgd" and numbers[-1] < (least := np.finfo(a.dtype).tiny):
+            raise ValueError(f"epsilon: got {numbers[-1]}, needs {least} or more in {a.dtype}")
+        match rule, numbers, sums:
+            case "sgd", [momentum], [velocity]:
+                velocity = momentum * velocity + g
                 return [a - now * velocity, velocity]
-            case "adagrad":
-                squares = sums[0] + np.square(g)
+            case "adagrad", [epsilon], [squares]:
+                squares = squares + np.square(g)
                 return [a - now * g / (np.sqrt(squares) + epsilon), squares]
-            case "rmsprop":
-                squares = decays[0] * sums[0] + (1 - decays[0]) * np.square(g)
+            case "rmsprop", [decay, epsilon], [squares]:
+                squares = decay * squares + (1 - decay) * np.square(g)
                 return [a - now * g / (np.sqrt(squares) + epsilon), squares]
             case _:  # adam
-                b1, b2 = decays
-                mean = b1 * sums[0] + (1 - b1) * g
-                squares = b2 * sums[1] + (1 - b2) * np.square(g)
+                (b1, b2, epsilon), (mean, squares) = numbers, sums
+                mean, squares = b1 * mean + (1 - b1) * g, b2 * squares + (1 - b2) * np.square(g)
                 unbiased, root = now / (1 - b1**t), np.sqrt(squares) * (1 - b2**t) ** -0.5
                 return [a - unbiased * mean / (root + epsilon), mean, squares]
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -12,7 +13,7 @@ from numpy.random import Generator
 
 from ._arguments import REAL, Array, OutOfRange, array, instance, number, same_precision
 from .cells import Cell
-from .network import NONE, Batch, Descent, Loss, Network, Through, scalar
+from .network import NONE, Batch, Descent, Loss, Network, loss_and_gradients, scalar
 from .optimisers import Moments, Optimiser, each, leaves, named, norm, shortened
 
 PART = ".part"  # what the name of a checkpoint ends with until all of it is written
@@ -120,8 +121,27 @@ def fit(
     window = None if window is None else number("window", window, 1)
     others: Any = {"checkpoint": checkpoint, "resume": resume, "progress": progress}
     others |= {"clip": clip, "clip_value": clip_value, "criterion": criterion, "every": every}
-    through: Any = Through(cell, loss, window, carry)
+    through = partial(_through, cell, loss, window, carry)
     return descend(through, network, sample, optimiser, steps=steps, rng=rng, carry=carry, **others)
+
+
+def _through(
+    cell: Cell, loss: Loss, window: Any, carry: bool, network: Network, batch: Any, state: Any
+) -> Descent:
+    """The loss and its gradients, with the batch in the precision of the network."""
+    instance("sample", batch, Batch)
+    (x, target, counts), dtype = map(np.asarray, batch), network.W.dtype
+    if target.dtype.kind == "f":
+        target = target.astype(dtype, copy=False)
+    batch = Batch(x.astype(dtype, copy=False), target, counts)
+    found = loss_and_gradients(cell, network, batch, loss, state, window=window)
+    if carry and not counts[-1].all():
+        raise ValueError(
+            f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
+            "where the state is carried; or use descend with a function that returns "
+            "last(run, lengths) as its state"
+        )
+    return found
 
 
 def descend(
@@ -300,10 +320,10 @@ def _forms(tree: Any) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
 
 def _identity(function: Any) -> dict[str, Any]:
     """What a checkpoint tells functions apart by."""
-    if isinstance(function, Through):
-        name = getattr(function.loss, "__name__", "")
-        return {"cell": repr(function.cell), "loss": name, "window": function.window}
     kind = getattr(function, "func", function)  # of a partial
+    if kind is _through:
+        cell, loss, window, _ = function.args
+        return {"cell": repr(cell), "loss": getattr(loss, "__name__", ""), "window": window}
     kind = kind if hasattr(kind, "__qualname__") else type(kind)
     return {"function": f"{kind.__module__}.{kind.__qualname__}"}
 
@@ -313,12 +333,12 @@ def _save(path: Path, training: dict[str, Any], at: Fit, state: Any) -> None:
     words = {"training": training, "rng": state}
     text = {name: json.dumps(value, default=np.ndarray.tolist) for name, value in words.items()}
     arrays = cast(Any, _flat(at) | text)
-    partial = path.with_name(path.name + PART)
-    with partial.open("wb") as file:
+    part = path.with_name(path.name + PART)
+    with part.open("wb") as file:
         np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    os.replace(part, path)
 
 
 def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> Fit:
@@ -365,8 +385,8 @@ def _path(checkpoint: Any) -> Path:
     if os.path.isdir(path) or not os.path.isdir(path.parent):
         raise ValueError(f"checkpoint: got {path}, needs a file in a folder that exists")
     try:
-        (partial := path.with_name(path.name + PART)).open("wb").close()
-        partial.unlink()
+        (part := path.with_name(path.name + PART)).open("wb").close()
+        part.unlink()
     except (OSError, ValueError) as error:
         raise ValueError(f"checkpoint: got {path}, needs a file that can be written") from error
     return path
