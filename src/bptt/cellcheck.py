@@ -16,13 +16,7 @@ from .tangents import rtrl
 
 
 class WrongCell(AssertionError):
-    """A cell that does not do what :class:`Cell` says; the message names what, and where.
-
-    Example:
-        >>> import bptt
-        >>> issubclass(bptt.WrongCell, AssertionError)
-        True
-    """
+    """A cell that does not do what :class:`Cell` says; the message names what, and where."""
 
 
 @np.errstate(all="ignore")  # as in a run
@@ -34,13 +28,11 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     to the gradients agree. They are judged to 1e-12 by the complex step or, if ``step`` is not
     analytic, to 1e-6 by central differences, relative to the larger of 1 and the right value.
 
-    Args:
-        cell (Cell): Tried with states in (-1, 1) and parameters of its own in (0, 1).
-        rng (numpy.random.Generator): Draws the points.
-        n (int, optional): Units, if the cell is made for a number of them.
-    Raises:
-        WrongCell: With what is wrong: of a derivative which one, its value and the right one.
-        TypeError, ValueError: If an argument, an attribute or a table does not fit.
+    Takes a cell, tried with states in (-1, 1) and parameters of its own in (0, 1); ``rng``, which
+    draws the points; and n, if the cell is made for a number of units. Raises WrongCell, which says
+    what is wrong: of a derivative which one, its value and the right one; TypeError or ValueError
+    if an argument, an attribute or a table does not fit.
+
     Example:
         >>> import bptt, numpy as np
         >>> bptt.check_cell(bptt.GRU, np.random.default_rng(0))

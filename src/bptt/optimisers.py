@@ -1,4 +1,4 @@
-r"""Optimisers: rules of descent for any NamedTuple of float arrays, and clipping.
+"""Optimisers: rules of descent for any NamedTuple of float arrays, and clipping.
 
 Its fields may be NamedTuples or tuples of such arrays in turn, as in a stack of layers.
 """
@@ -24,7 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def clip_by_norm(gradients: Tree, limit: float) -> Tree:
-    r"""The gradients, made shorter if the norm of all their entries together exceeds ``limit``.
+    """The gradients, made shorter if the norm of all their entries together exceeds ``limit``.
 
     Takes a NamedTuple of arrays, finite, and a number from 0; returns one like it. A field that is
     None stays so. Raises TypeError or ValueError for others. Source: Pascanu, Mikolov and Bengio
@@ -64,17 +64,10 @@ class Moments(NamedTuple):
 
 
 class Optimiser(NamedTuple):
-    """A rule of descent, without a state of its own.
+    """A rule of descent, without a state of its own; checkpoints tell them apart by ``name``.
 
     ``step(parameters, gradients, moments)`` returns the parameters and the moments after one
-    update; ``sums`` is how many running sums it keeps. Checkpoints tell optimisers apart by
-    ``name``.
-
-    Example:
-        >>> import numpy as np, bptt
-        >>> rule, params = bptt.sgd(0.25), bptt.Params(*np.ones((3, 1)))
-        >>> rule.step(params, params, rule.start(params))[0].b
-        array([0.75])
+    update; ``sums`` is how many running sums it keeps.
     """
 
     name: str
@@ -94,9 +87,10 @@ def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Opti
     Raises TypeError or ValueError for others.
 
     Example:
-        >>> import bptt
-        >>> bptt.sgd(0.1, momentum=0.9).name
-        'sgd(0.1, 0.9, until=None)'
+        >>> import numpy as np, bptt
+        >>> rule, params = bptt.sgd(0.25), bptt.Params(*np.ones((3, 1)))
+        >>> rule.name, rule.step(params, params, rule.start(params))[0].b
+        ('sgd(0.25, 0.0, until=None)', array([0.75]))
     """
     return _optimiser("sgd", 1, rate, until, momentum=momentum)
 

@@ -3,7 +3,7 @@
 A task draws batches of sequences, ``sample(rng, B)``, and says which of them a network's outputs
 got right in the sense of its source, ``right(y, batch)``. Sequences are padded with zeros at the
 end to one length; padding does not count. "H&S" is section 5 of Hochreiter and Schmidhuber (1997),
-which gives alphabets, lengths, encodings and criteria; it was read in full, in a stored copy.
+read in full, in a stored copy, for alphabets, lengths, encodings and criteria.
 """
 
 import re
@@ -21,14 +21,7 @@ from .network import Batch
 
 
 class Task(ABC):
-    """Sequences to learn. Outputs are probabilities where targets are symbols, else values.
-
-    Example:
-        >>> import numpy as np, bptt
-        >>> task, rng = bptt.LongLag(p=5), np.random.default_rng(0)
-        >>> task.sample(rng, B=2).x.shape, isinstance(task, bptt.Task)
-        ((5, 2, 6), True)
-    """
+    """Sequences to learn. Outputs are probabilities where targets are symbols, else values."""
 
     d: int  #: inputs at each step
     m: int  #: outputs at each step
@@ -137,9 +130,8 @@ class LongLag(Task):
 
     Example:
         >>> import numpy as np, bptt
-        >>> batch = bptt.LongLag(p=4).sample(np.random.default_rng(0), B=3)
-        >>> bool((batch.x[0].argmax(axis=-1) == batch.target[-1]).all())
-        True
+        >>> bptt.LongLag(p=5).sample(np.random.default_rng(0), B=2).x.shape
+        (5, 2, 6)
     """
 
     p: int = 100  #: the lag, at least 2
@@ -172,10 +164,8 @@ class AddingProblem(Task):
 
     Example:
         >>> import numpy as np, bptt
-        >>> task = bptt.AddingProblem(T=20)
-        >>> batch = task.sample(np.random.default_rng(0), B=8)
-        >>> bool(task.right(batch.target, batch).all())
-        True
+        >>> bptt.AddingProblem(T=20).sample(np.random.default_rng(0), B=8).x.shape[1:]
+        (8, 2)
     """
 
     T: int = 100  #: the least length, at least 20
@@ -208,9 +198,8 @@ class TemporalOrder(Task):
 
     Example:
         >>> import numpy as np, bptt
-        >>> batch = bptt.TemporalOrder(T=20).sample(np.random.default_rng(0), B=5)
-        >>> batch.x.shape[1:], batch.counts.sum(axis=0).tolist()
-        ((5, 8), [1, 1, 1, 1, 1])
+        >>> bptt.TemporalOrder(T=20).sample(np.random.default_rng(0), B=5).x.shape[1:]
+        (5, 8)
     """
 
     T: int = 100  #: the least length, at least 20
@@ -263,10 +252,8 @@ class Reber(Task):
 
     Example:
         >>> import bptt
-        >>> bptt.Reber().contains("BTXSE"), bptt.Reber().contains("BTXS")
-        (True, False)
-        >>> sorted(bptt.Reber().all_strings(5))
-        ['BPVVE', 'BTXSE']
+        >>> bptt.Reber().contains("BTXSE"), sorted(bptt.Reber().all_strings(5))
+        (True, ['BPVVE', 'BTXSE'])
     """
 
     embedded: bool = False
@@ -346,15 +333,7 @@ class Reber(Task):
 
 
 def side_by_side(sequences: Sequence[tuple[Array, Array, Array]]) -> Batch:
-    """Sequences (inputs, targets, counts) padded with zeros at the end, as one batch.
-
-    Example:
-        >>> import numpy as np
-        >>> from bptt.tasks import side_by_side
-        >>> parts = [(np.ones((T, 1)), np.ones(T, int), np.ones(T, bool)) for T in (2, 3)]
-        >>> side_by_side(parts).counts.sum(axis=0)
-        array([2, 3])
-    """
+    """Sequences (inputs, targets, counts) padded with zeros at the end, as one batch."""
     longest = max(len(counts) for *_, counts in sequences)
 
     def together(parts: Sequence[Array]) -> Array:

@@ -54,8 +54,8 @@ class History(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """What training came to: the network (or other parameters), the history, the last state
-    (B, k n), and the moments.
+    """What training came to: the network (or other parameters), the history, the last state (B, k
+    n), and the moments.
     """
 
     network: Any
@@ -94,14 +94,13 @@ def fit(
     progress: bool = True,
     clip_value: float | None = None,
 ) -> Fit:
-    r"""Train a network: :func:`descend` with :func:`loss_and_gradients`.
+    """Train a network: :func:`descend` with :func:`loss_and_gradients`.
 
-    Args:
-        cell, network, loss, window: As for the second; the network float32 or float64.
-        sample, optimiser, steps, rng, clip, clip_value, criterion, every, carry, checkpoint,
-            resume, progress: As for the first, and so are value and errors. Batches are brought to
-            the precision of the network; to carry the state, each sequence needs a target at the
-            last step of its batch, because after padding the state is no longer its own.
+    Takes cell, network, loss and window as the second, the network float32 or float64; and sample,
+    optimiser, steps, rng, clip, clip_value, criterion, every, carry, checkpoint, resume and
+    progress as the first, with its value and errors. Batches are brought to the precision of the
+    network. To carry the state, each sequence needs a target at the last step of its batch, because
+    after padding the state is no longer its own.
 
     Example:
         >>> import numpy as np, bptt
@@ -161,7 +160,7 @@ def descend(
     resume: bool = False,
     progress: bool = True,
 ) -> Fit:
-    r"""Take a batch, go one step down its gradient, and again: ``steps`` times, or until solved.
+    """Take a batch, go one step down its gradient, and again: ``steps`` times, or until solved.
 
     A run that was killed or interrupted, and resumed, equals to the last bit one that was not.
 
@@ -177,8 +176,7 @@ def descend(
         clip, clip_value (float, optional): The limit of :func:`clip_by_norm` or that of
             :func:`clip_by_value`, not both.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
-            succeeded and ends; asked after each ``every`` updates and after the last.
-        every (int): At least 1.
+            succeeded and ends; asked after each ``every`` updates, at least 1, and after the last.
         carry (bool): ``state`` is the last one of the batch before, as a number: nothing is
             differentiated through it. Without, and where a sequence of batches begins, it is None.
         checkpoint (path, optional): A file to save to after each ``every`` updates and the last.
@@ -191,7 +189,6 @@ def descend(
         TypeError, ValueError: If an argument does not fit, or the checkpoint is of another training
             or no checkpoint. It is read without pickle: no file can run code.
         Interrupted: If interrupted from the keyboard; the checkpoint is saved first.
-
     Example:
         >>> import numpy as np, bptt
         >>> def squares(p, batch, state):
