@@ -400,7 +400,7 @@ def test_weights_from_pytorch_and_gradients_to_it(page, name, layer):
 
 
 def test_weights_of_a_gru_are_not_for_the_gru_without_its_second_bias(page):
-    with pytest.raises(ValueError, match="^cell: got GRU, needs TORCH_GRU"):
+    with pytest.raises(ValueError, match=r"^cell: got GRU, needs TORCH_GRU"):
         page["from_torch"](bptt.GRU, {})
 
 
