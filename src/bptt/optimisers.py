@@ -96,11 +96,11 @@ def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Opti
 
 
 def adagrad(rate: float = 1e-2, epsilon: float = 1e-8, *, until: int | None = None) -> Optimiser:
-    r"""Adagrad: steps of ``rate`` times g, over the root of the sum of all its squares so far.
+    """Adagrad: steps of ``rate`` times g, over the root of the sum of all its squares so far.
 
-    Takes ``rate`` and ``until`` as :func:`sgd`. To the root, which may be 0, ``epsilon`` is added,
-    which is above 0 in the precision of the parameters. Source: Duchi, Hazan and Singer (2011),
-    with a diagonal matrix.
+    Takes ``rate`` and ``until`` as :func:`sgd`; ``epsilon``, above 0 in the precision of the
+    parameters, is added to the root. Source: Duchi, Hazan and Singer (2011), with a diagonal
+    matrix.
 
     Example:
         >>> import bptt

@@ -1,10 +1,9 @@
 r"""The recurrence: everything that passes through time, written once for every cell.
 
-The product :math:`p_t = W h_{t-1}` stands in one place, in :func:`unroll`. Both of its factors
-depend on W, so its derivative has two terms,
-:math:`\mathrm{d}W\,h_{t-1} + W\,\mathrm{d}h_{t-1}`. Every function below repeats that rule over the
-steps: here from the left, in one sweep; in ``lags`` one summand at a time; in ``tangents`` from the
-right.
+The product :math:`p_t = W h_{t-1}` stands in one place, in :func:`unroll`. Both factors depend on
+W, so its derivative has two terms, :math:`\mathrm{d}W\,h_{t-1} + W\,\mathrm{d}h_{t-1}`. All that
+follows repeats that rule over the steps: here from the left, in one sweep; in ``lags`` one summand
+at a time; in ``tangents`` from the right.
 """
 
 from contextlib import suppress
