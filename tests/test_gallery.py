@@ -399,6 +399,11 @@ def test_weights_from_pytorch_and_gradients_to_it(page, name, layer):
     )
 
 
+def test_weights_of_a_gru_are_not_for_the_gru_without_its_second_bias(page):
+    with pytest.raises(ValueError, match=r"^cell: got GRU, needs TORCH_GRU"):
+        page["from_torch"](bptt.GRU, {})
+
+
 @pytest.mark.parametrize("rule", [bptt.sgd(0.1), bptt.sgd(0.1, 0.9), bptt.adam(0.01)])
 def test_a_pair_of_biases_moves_twice(rule):
     """As the page says of gradient descent and of Adam, at each update that has one gradient."""

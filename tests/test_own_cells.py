@@ -375,7 +375,7 @@ FAULTS = {
             "partials": entries("MinimalGated", lambda p, q: bptt.Partials(p)),
         },
         bptt.WrongCell,
-        by("q, None and so as p,[0][1]", 0, "q of gate 1"),
+        by("q, None and so as p,[0][1]", 0, r"U x \+ b of gate 1"),
     ),
     "q wrong": (
         {
@@ -383,17 +383,17 @@ FAULTS = {
             "partials": entries("MinimalGated", times(0, 1, 1.001, table=1)),
         },
         bptt.WrongCell,
-        by("q[0][1]", 0, "q of gate 1"),
+        by("q[0][1]", 0, r"U x \+ b of gate 1"),
     ),
     "a sign": (
         {"partials": entries("Leaky", times(0, 0, -1))},
         bptt.WrongCell,
-        by("p[0][0]", 0, "p of gate 0", claimed="-" + NUMBER),
+        by("p[0][0]", 0, "W h of gate 0", claimed="-" + NUMBER),
     ),
     "a factor near 1": (
         {"partials": entries("Leaky", times(0, 0, 1 + 1e-9))},
         bptt.WrongCell,
-        by("p[0][0]", 0, "p of gate 0"),
+        by("p[0][0]", 0, "W h of gate 0"),
     ),
     "an entry that is not a number": (
         {"partials": entries("Leaky", times(0, 1, np.nan))},
@@ -422,7 +422,7 @@ FAULTS = {
     "gates transposed": (
         {"parent": "MinimalGated", "partials": entries("MinimalGated", swapped)},
         bptt.WrongCell,
-        by("p[0][0]", 0, "p of gate 0"),
+        by("p[0][0]", 0, "W h of gate 0"),
     ),
     "parts transposed": (
         {
@@ -435,7 +435,7 @@ FAULTS = {
     "the order wrong": (
         {"parent": "MinimalGated", "order": (1, 0)},
         bptt.WrongCell,
-        by("p[0][0]", 0, "p of gate 0"),
+        by("p[0][0]", 0, "W h of gate 0"),
     ),
     "an order that is none": (
         {"parent": "MinimalGated", "order": (0, 0)},
@@ -445,7 +445,7 @@ FAULTS = {
     "a scale that the step does not know": (
         {"scale": (-1.0,)},
         bptt.WrongCell,
-        by("p[0][0]", 0, "p of gate 0", right="-" + NUMBER),
+        by("p[0][0]", 0, "W h of gate 0", right="-" + NUMBER),
     ),
     "a scale that is a number": (
         {"scale": 1.0},
@@ -631,7 +631,7 @@ def test_a_step_that_is_not_analytic_is_judged_by_differences(kind):
         def partials(self, before, s, kept):
             return bptt.Partials(1.0001 * super().partials(before, s, kept).p)
 
-    with pytest.raises(bptt.WrongCell, match=by("p[0][0]", 0, "p of gate 0", cell="WRONG")):
+    with pytest.raises(bptt.WrongCell, match=by("p[0][0]", 0, "W h of gate 0", cell="WRONG")):
         bptt.check_cell(Wrong(), np.random.default_rng(0))
 
 

@@ -875,8 +875,8 @@ def test_a_state_is_not_carried_over_padding(batches):
     with pytest.raises(ValueError, match=r"^counts: ") as raised:
         bptt.fit(**training(sample=sample, carry=True))
     assert str(raised.value) == (
-        "counts: got False at the last step of sequence 2, needs True where the state is carried, "
-        "or descend with last(run, lengths)"
+        "counts: got False at the last step of sequence 2, needs True where the state is carried; "
+        "or use descend with a function that returns last(run, lengths) as its state"
     )
 
 

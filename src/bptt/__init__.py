@@ -14,35 +14,10 @@ from .gradcheck import (
     complex_step,
 )
 from .lags import summands, truncated
-from .network import (
-    Batch,
-    Descent,
-    Network,
-    init_network,
-    last,
-    loss_and_gradients,
-    predict,
-)
-from .optimisers import (
-    Moments,
-    Optimiser,
-    adagrad,
-    adam,
-    clip_by_norm,
-    clip_by_value,
-    rmsprop,
-    sgd,
-)
+from .network import Batch, Descent, Network, init_network, last, loss_and_gradients, predict
+from .optimisers import Moments, Optimiser, adagrad, adam, clip_by_norm, clip_by_value, rmsprop, sgd
 from .readout import cross_entropy, mean_squared_error, softmax
-from .recurrence import (
-    Gradients,
-    ParameterGradients,
-    Params,
-    Unrolled,
-    backward,
-    init,
-    unroll,
-)
+from .recurrence import Gradients, ParameterGradients, Params, Unrolled, backward, init, unroll
 from .tangents import jacobians, rtrl, sensitivity
 from .tasks import AddingProblem, LongLag, Reber, Task, TemporalOrder, TemporalXOR
 from .training import Fit, History, Interrupted, descend, fit

@@ -16,13 +16,7 @@ from .tangents import rtrl
 
 
 class WrongCell(AssertionError):
-    """A cell that does not do what :class:`Cell` says; the message names what, and where.
-
-    Example:
-        >>> import bptt
-        >>> issubclass(bptt.WrongCell, AssertionError)
-        True
-    """
+    """A cell that does not do what :class:`Cell` says; the message names what, and where."""
 
 
 @np.errstate(all="ignore")  # as in a run
@@ -34,13 +28,11 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     to the gradients agree. They are judged to 1e-12 by the complex step or, if ``step`` is not
     analytic, to 1e-6 by central differences, relative to the larger of 1 and the right value.
 
-    Args:
-        cell (Cell): Tried with states in (-1, 1) and parameters of its own in (0, 1).
-        rng (numpy.random.Generator): Draws the points.
-        n (int, optional): Units, if the cell is made for a number of them.
-    Raises:
-        WrongCell: With what is wrong: of a derivative which one, its value and the right one.
-        TypeError, ValueError: If an argument, an attribute or a table does not fit.
+    Takes a cell, tried with states in (-1, 1) and parameters of its own in (0, 1); ``rng``, which
+    draws the points; and n, if the cell is made for a number of units. Raises WrongCell, which says
+    what is wrong: of a derivative which one, its value and the right one; TypeError or ValueError
+    if an argument, an attribute or a table does not fit.
+
     Example:
         >>> import bptt, numpy as np
         >>> bptt.check_cell(bptt.GRU, np.random.default_rng(0))
@@ -156,11 +148,11 @@ def _check_derivatives(cell: Cell, z: Array, table: Array) -> tuple[str, list[An
             right, tol, judge = exact, 1e-12, "1e-12 by the complex step"
     near = _near(claimed, right, tol)
     row, part, _, unit = at = tuple(map(int, np.unravel_index(np.argmin(near), near.shape)))
-    names = [(f"p[{part}][{i}]", f"p of gate {i}") for i in range(gates)]
+    names = [(f"p[{part}][{i}]", f"W h of gate {i}") for i in range(gates)]
     for i, column in enumerate(range(gates + direct - k, gates + direct)):
         entry = "no column" if column < gates else f"p[{part}][{column}]"
         names.append((entry, f"part {i} of the state before"))
-    blocks = [f"q of gate {i}" for i in range(gates)]
+    blocks = [f"U x + b of gate {i}" for i in range(gates)]
     blocks += [f"own parameter {i}" for i in range(cell.own)]
     names += [(f"{by_q}[{part}][{i}]", what) for i, what in enumerate(blocks)]
     fault = (

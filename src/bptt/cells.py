@@ -1,9 +1,9 @@
 r"""Cells: what one step does, and its derivative. A cell knows nothing of time.
 
-Every cell sees the past through :math:`p_t = W h_{t-1}`, the present through
-:math:`q_t = U x_t + b`, and maps :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` unit by unit; the hidden
-state :math:`h_t` is the first part of :math:`s_t`. So its derivative is a handful of numbers per
-unit. They depend on the forward run alone and are computed for many steps at once.
+Every cell sees the past through :math:`p_t = W h_{t-1}` and the present through :math:`q_t = U x_t
++ b`. It maps :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` unit by unit, and :math:`h_t` is the first
+part of :math:`s_t`. So its derivative is a handful of numbers per unit, which depend on the forward
+run alone and are computed for many steps at once.
 """
 
 import re
@@ -92,10 +92,10 @@ class Cell(ByParameters, ABC):
     def _chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:
         """The same in fewer numbers, if only the last gate and the last part of s_t act on h_t.
 
-        For a cell with two parts, one of them direct, and derivatives by q as by p.
-        Returns a table of one row, which holds the derivative of h_t by the last gate and that of
-        the last part by all else; and the derivative of h_t by the last part, (..., n). By default
-        the whole table and None, which leave nothing to the chain rule.
+        For a cell with two parts, one of them direct, and derivatives by q as by p. Returns a table
+        of one row, the derivative of h_t by the last gate and that of the last part by all else;
+        and the derivative of h_t by the last part, (..., n). By default the whole table and None,
+        which leave nothing to the chain rule.
         """
         return self.partials(before, s, kept), None
 

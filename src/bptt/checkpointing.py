@@ -31,12 +31,11 @@ def checkpointed(
     r"""The gradients of :func:`backward`, with few states in memory and some steps run again.
 
     The steps are cut into segments, of which the first may be shorter. At most ``checkpoints``
-    states are kept at once, and beside them the run of one segment. The last segment is run from
-    the nearest kept state and swept backward, then the one before it, and so on. Which states are
-    kept follows the binomial schedule: with s checkpoints and :math:`\binom{s + r}{s}` segments or
-    fewer, no segment is run more than r + 1 times, and all together as seldom as possible. The
-    gradients are those of :func:`backward` to rounding, since a matrix product over fewer steps may
-    add in another order. Source: Griewank and Walther (2000).
+    states are kept at once, beside the run of one segment. The last segment is run from the nearest
+    kept state and swept backward, then the one before it, and so on. Which states are kept follows
+    the binomial schedule: with s checkpoints and :math:`\binom{s + r}{s}` segments or fewer, no
+    segment is run more than r + 1 times, and all together as seldom as possible. The gradients are
+    those of :func:`backward` to rounding. Source: Griewank and Walther (2000).
 
     Args:
         cell, params, x, s0: As for :func:`unroll`.
@@ -47,18 +46,14 @@ def checkpointed(
         checkpoints (int): States kept at once, at least 1: the first state is one of them.
         segment (int, optional): Steps in a segment, at least 1; 1 keeps the least in memory. If not
             given, T / (checkpoints + 1) rounded up, so that one more forward run is enough.
-    Returns:
-        Gradients: With respect to W, U, b, x and s0, in the precision of the run.
     Raises:
         TypeError, ValueError: If an argument, or what dh returns, does not fit.
-        FloatingPointError: If a state or the gradient is too large for the precision.
+        FloatingPointError: If a state or a gradient is too large for the precision.
     Example:
-        >>> import bptt, numpy as np
-        >>> params = bptt.init(bptt.LSTM, d=1, n=4, rng=np.random.default_rng(0))
-        >>> x, dh = np.ones((1000, 1, 1)), np.ones((1000, 1, 4))
-        >>> few = bptt.checkpointed(bptt.LSTM, params, x, lambda t, h: dh[t], checkpoints=9)
-        >>> all_kept = bptt.backward(bptt.unroll(bptt.LSTM, params, x), dh)
-        >>> np.allclose(few.W, all_kept.W, rtol=1e-9, atol=0)
+        >>> import bptt, bptt.examples
+        >>> run, dh = bptt.examples.example(bptt.LSTM, T=1000)
+        >>> few = bptt.checkpointed(*run[:3], lambda steps, h: dh[steps], run.s[0], checkpoints=9)
+        >>> bool(abs(few.W - bptt.backward(run, dh).W).max() < 1e-9)
         True
     """
     params, x, s0 = run_arguments(cell, params, x, s0)
@@ -68,6 +63,16 @@ def checkpointed(
     T = len(x)
     segment = number("segment", -(-T // (checkpoints + 1)) if segment is None else segment, 1)
     cuts = [0, *reversed(range(T, 0, -segment))]
+
+    def swept(steps: slice, s: Array, ds: Array | None) -> Gradients:
+        """The gradients of one segment, run from s; its states live as long as this call."""
+        run = unroll(cell, params, x[steps], s)
+        h = run.h[1:]
+        h.setflags(write=False)
+        name = f"dh(slice({steps.start}, {steps.stop}), h)"
+        sizes = dict(zip(("steps", "B", "n"), h.shape, strict=True))
+        by_h = array(name, dh(steps, h), "steps B n", MAY_RETURN[h.dtype.name], **sizes)
+        return backward(run, by_h, ds)
 
     W, U, b, by_x = (np.zeros(a.shape, dtype) for a in (*params, x))
     ds: Array | None = None
@@ -84,7 +89,7 @@ def checkpointed(
         if kept[-1][0] == last:
             kept.pop()
         steps = slice(cuts[last], cuts[last + 1])
-        part = _swept(cell, params, x, dh, s, steps, ds)
+        part = swept(steps, s, ds)
         for total, added in zip((W, U, b), part, strict=False):
             total += added
         by_x[steps], ds = part.x, part.s0
@@ -102,22 +107,3 @@ def _ahead(segments: int, places: int) -> int:
     """
     r = next(r for r in count() if comb(places + r, places) >= segments)
     return min(comb(places + r - 1, places), segments - comb(places + r - 2, places - 1))
-
-
-def _swept(
-    cell: Cell,
-    params: Params,
-    x: Array,
-    dh: LossDerivative,
-    s: Array,
-    steps: slice,
-    ds: Array | None,
-) -> Gradients:
-    """The gradients of one segment, run from s; its states live as long as this call."""
-    run = unroll(cell, params, x[steps], s)
-    h = run.h[1:]
-    h.setflags(write=False)
-    name = f"dh(slice({steps.start}, {steps.stop}), h)"
-    sizes = dict(zip(("steps", "B", "n"), h.shape, strict=True))
-    by_h = array(name, dh(steps, h), "steps B n", MAY_RETURN[h.dtype.name], **sizes)
-    return backward(run, by_h, ds)

@@ -27,11 +27,10 @@ def example(cell: Cell, T: int = 6, B: int = 2, d: int = 2, n: int = 3, seed: in
     TypeError or ValueError for others.
 
     Example:
-        >>> import bptt
-        >>> from bptt.examples import example
-        >>> run, dh = example(bptt.LSTM, T=5, n=4)
-        >>> run.s.shape, bptt.backward(run, dh).W.shape
-        ((6, 2, 8), (16, 4))
+        >>> import bptt, bptt.examples
+        >>> run, dh = bptt.examples.example(bptt.LSTM, T=5, n=4)
+        >>> run.s.shape, dh.shape
+        ((6, 2, 8), (5, 2, 4))
     """
     T, B, d, n = (number(k, v, 1) for k, v in {"T": T, "B": B, "d": d, "n": n}.items())
     rng = np.random.default_rng([number("seed", seed, 0), T, B, d, n])
@@ -44,13 +43,11 @@ def along(function: Callable[[Any], Any], point: Any, direction: Any) -> Any:
     r"""The derivative of a function along a direction, of the form of the function's value.
 
     One complex evaluation, :math:`\mathrm{Im} f(x + i \epsilon v) / \epsilon`, exact to rounding if
-    f is analytic. Source: Squire and Trapp (1998).
+    f is analytic. ``point`` and ``direction``, x and v, are float64 arrays of one shape, or
+    NamedTuples of such; ``function`` returns an array, or a tuple of arrays such as Gradients.
+    Raises TypeError or ValueError if an argument does not fit, or the function returns real
+    numbers. Source: Squire and Trapp (1998).
 
-    Args:
-        function: From what is like ``point`` to an array, or a tuple of arrays such as Gradients.
-        point, direction (float64 arrays of one shape, or NamedTuples of such): x and v.
-    Raises:
-        TypeError, ValueError: If an argument does not fit, or the function returns real numbers.
     Example:
         >>> from bptt.examples import along
         >>> float(along(lambda x: x**3, 2.0, 1.0))

@@ -17,13 +17,12 @@ RADIUS, STEP = 0.27, 1.4  # of a node, and between two steps; rows are 1 apart
 
 
 def unrolled_network(ax: Axes, T: int, *, path_from: int | None = None) -> None:
-    r"""The recurrent network as a chain of T steps: inputs below, states, outputs above.
+    """The recurrent network as a chain of T steps: inputs below, states, outputs above.
 
-    Args:
-        ax (matplotlib Axes): Where to draw; its ticks and frame are taken away.
-        T (int): Steps, at least 1. The width of a page holds 6.
-        path_from (int, optional): A step k; W from here on is bold, the summand of lag T - k.
-            Raises TypeError or ValueError for others.
+    Draws on Matplotlib's ``ax``, without ticks and frame; the width of a page holds 6 steps. From
+    step ``path_from`` on, if given, W is bold: the summand of lag T - ``path_from``. Raises
+    TypeError or ValueError for T below 1 and steps outside 1 … T.
+
     Example:
         >>> import matplotlib.pyplot as plt
         >>> from bptt.figures import unrolled_network
@@ -57,16 +56,13 @@ def unrolled_network(ax: Axes, T: int, *, path_from: int | None = None) -> None:
 
 
 def gradients_by_lag(ax: Axes, norms: Array, *, label: str = "", color: Any = None) -> None:
-    """Norms of summands by how far back they reach, on a logarithmic axis; adds one line to it.
+    """Norms of summands by how far back they reach, on a logarithmic axis; adds one line to ``ax``.
 
-    Such an axis has no place for zero: a zero breaks the line and is a cross on the lower edge.
-    Raises TypeError or ValueError if an argument does not fit.
+    Takes ``norms`` (lags,), finite and from 0: such an axis has no place for zero, so that a zero
+    breaks the line and is a cross on the lower edge. The ``label`` stands beside the last point
+    above zero, and beside the first zero; ``color`` is the next of the cycle if not given. Raises
+    TypeError or ValueError if an argument does not fit.
 
-    Args:
-        ax (matplotlib Axes): Where to draw.
-        norms (array (lags,)): Entry l is the norm of the summand of lag l; finite, from 0 up.
-        label (str): Written beside the last point above zero, and beside the first zero.
-        color (colour): The next of the axes' cycle if not given.
     Example:
         >>> import matplotlib.pyplot as plt
         >>> from bptt.figures import gradients_by_lag

@@ -14,37 +14,17 @@ DIGITS = 1e-3  # what check must be able to see, relative to the largest entry, 
 
 
 class GradientMismatch(AssertionError):
-    """A gradient that the function's own values contradict.
-
-    Example:
-        >>> import bptt
-        >>> bptt.check(np.sum, np.zeros(2), np.array([1.0, 2.0]), rng=np.random.default_rng(0))
-        Traceback (most recent call last):
-        bptt.gradcheck.GradientMismatch: entry (1,): gradient 2, central difference 1; 1 of 2 ...
-    """
+    """A gradient that the function's own values contradict: :func:`check` shows which entry."""
 
 
 class CannotJudge(AssertionError):
-    """Values that do not tell whether a gradient is right: too coarse, or on both sides of a kink.
-
-    Example:
-        >>> import bptt
-        >>> bptt.check(np.max, np.zeros(2), np.zeros(2), rng=np.random.default_rng(0))
-        Traceback (most recent call last):
-        bptt.gradcheck.CannotJudge: entry (0,): f is not differentiable here or nearby, ...
-    """
+    """Values that do not tell whether a gradient is right: too coarse, or around a kink."""
 
 
 class Report(NamedTuple):
     """What :func:`check` found: how many entries it compared, and where they differ most.
 
     Any one entry that is wrong by more than ``resolution`` would have been noticed.
-
-    Example:
-        >>> import bptt
-        >>> report = bptt.check(np.sum, np.zeros(2), np.ones(2), rng=np.random.default_rng(0))
-        >>> report.entries, report.gradient, report.resolution < 1e-5
-        (2, 1.0, True)
     """
 
     entries: int
@@ -57,15 +37,11 @@ class Report(NamedTuple):
 def central_difference(f: Function, x: Array, eps: float | None = None) -> Array:
     r"""The gradient of f by :math:`(f(x + \epsilon e_i) - f(x - \epsilon e_i)) / 2\epsilon`.
 
-    Args:
-        f (function): From an array like ``x``, its own copy each time, to a real scalar.
-        x (array of any shape): float32 or float64.
-        eps (float, optional): The step. If not given, the cube root of the machine epsilon times
-            max(1, ``|x_i|``), near which the errors of truncation and rounding balance.
-    Returns:
-        array of the shape of x: Two evaluations of f for each entry.
-    Raises:
-        TypeError, ValueError: If an argument does not fit, or f returns no finite real scalar.
+    Takes a function f from an array like x, its own copy each time, to a real scalar; and x,
+    float32 or float64. If the step ``eps`` is not given, it is the cube root of the machine epsilon
+    times max(1, ``|x_i|``), near which truncation and rounding balance. Returns an array like x.
+    Raises TypeError or ValueError if an argument does not fit, or f returns no finite real scalar.
+
     Example:
         >>> import bptt
         >>> bptt.central_difference(lambda x: (x * x * x).sum(), np.array([0.0, 2.0]), eps=0.5)
@@ -111,10 +87,10 @@ def check(
 ) -> Report:
     """Compare a gradient with differences of f, entry by entry and along a random direction.
 
-    A difference is Richardson's extrapolation of central ones over steps h, 2h and 4h: six values
-    of f. It comes with its error: two extrapolations tell the truncation, and fifth differences of
-    values near x the noise, as with Moré and Wild (2011). h follows from both. f is asked in
-    float64 if it takes that, also where x is float32.
+    A difference is Richardson's extrapolation of central ones over steps h, 2h and 4h. It comes
+    with its error: two extrapolations tell the truncation, and fifth differences of values near x
+    the noise (Moré and Wild 2011). h follows from both. f is asked in float64 if it takes that,
+    also where x is float32.
 
     Args:
         f (function): From an array like ``x``, its own copy each time, to a real scalar.
@@ -131,9 +107,12 @@ def check(
             different ones for one x.
     Example:
         >>> import bptt
-        >>> x = np.array([1.0, 2.0])
-        >>> bptt.check(lambda x: x @ x, x, 2 * x, rng=np.random.default_rng(0)).entries
+        >>> x, rng = np.array([1.0, 2.0]), np.random.default_rng(0)
+        >>> bptt.check(lambda x: x @ x, x, 2 * x, rng=rng).entries
         2
+        >>> bptt.check(np.sum, x, x, rng=rng)
+        Traceback (most recent call last):
+        bptt.gradcheck.GradientMismatch: entry (1,): gradient 2, central difference 1; 1 of 2 ...
     """
     x = array("x", x, "...", "fd")
     gradient = array("gradient", gradient, "...", "fd")

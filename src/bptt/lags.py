@@ -24,23 +24,19 @@ from .recurrence import (
 
 @np.errstate(under="ignore")
 def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> ParameterGradients:
-    r"""The gradient taken apart by lag: how far back each summand of the product rule reaches.
+    """The gradient taken apart by lag: how far back each summand of the product rule reaches.
 
     Summand l collects, over all loss times t, the path from :math:`h_t` back to the use of W, U and
-    b at step t - l. All loss times of a lag are one batch; time :math:`O(T^2)`. Raises TypeError or
-    ValueError if ``dh`` does not fit the run or ``max_lag`` is out of range.
+    b at step t - l. Takes ``unrolled`` and ``dh`` as :func:`backward`, and the last lag wanted,
+    ``max_lag``, which is T - 1 if not given. Returns W, U and b with a leading axis of lags, whose
+    sum is :func:`backward`, in time :math:`O(T^2)`. Raises TypeError or ValueError if ``dh`` does
+    not fit the run or ``max_lag`` is not from 0 to T - 1.
 
-    Args:
-        unrolled, dh: As for :func:`backward`, which has an example.
-        max_lag (int, optional): The last lag wanted, from 0 to T - 1, which it is if not given.
-    Returns:
-        ParameterGradients: With a leading axis of lags, whose sum is :func:`backward`.
     Example:
-        >>> import bptt, numpy as np
-        >>> params = bptt.init(bptt.LSTM, d=3, n=8, rng=np.random.default_rng(0))
-        >>> run = bptt.unroll(bptt.LSTM, params, np.ones((20, 4, 3)))
-        >>> bptt.summands(run, run.h[1:], max_lag=4).W.shape
-        (5, 32, 8)
+        >>> import bptt, bptt.examples
+        >>> run, dh = bptt.examples.example(bptt.LSTM, T=20)
+        >>> bptt.summands(run, dh, max_lag=4).W.shape
+        (5, 12, 3)
     """
     dh = loss_derivative(unrolled, dh)
     lags = len(dh) if max_lag is None else 1 + number("max_lag", max_lag, 0, len(dh) - 1)
@@ -53,24 +49,18 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Param
 
 @np.errstate(under="ignore")
 def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
-    r"""Truncated backpropagation through time: exactly the first ``window`` summands.
+    """Truncated backpropagation through time: exactly the first ``window`` summands.
 
-    Every loss reaches back over ``window`` uses of the parameters, its own step included. Time O(T
-    window). Raises TypeError or ValueError if ``dh`` does not fit the run or ``window`` is no
-    positive integer. Source: Williams and Peng (1990).
+    Every loss reaches back over ``window`` uses of the parameters, from 1, its own step included; T
+    or more keeps all. The initial state is used at step 1, at the same lag as :math:`x_1`. Takes
+    ``unrolled`` and ``dh`` and returns Gradients as :func:`backward`, in time O(T window). Raises
+    TypeError or ValueError if ``dh`` or ``window`` does not fit. Source: Williams and Peng (1990).
 
-    Args:
-        unrolled, dh: As for :func:`backward`.
-        window (int): Lags to keep, at least 1; T or more keeps all.
-    Returns:
-        Gradients: With respect to W, U, b, x and s0, which step 1 uses as it uses :math:`x_1`, at
-        the same lag.
     Example:
-        >>> import bptt, numpy as np
-        >>> params = bptt.init(bptt.LSTM, d=3, n=8, rng=np.random.default_rng(0))
-        >>> run = bptt.unroll(bptt.LSTM, params, np.ones((20, 4, 3)))
-        >>> first, dh = bptt.truncated(run, run.h[1:], window=5), run.h[1:]
-        >>> np.allclose(first.W, bptt.summands(run, dh, max_lag=4).W.sum(axis=0), rtol=1e-12)
+        >>> import bptt, bptt.examples
+        >>> run, dh = bptt.examples.example(bptt.LSTM, T=20)
+        >>> first, by_lag = bptt.truncated(run, dh, window=5), bptt.summands(run, dh, max_lag=4)
+        >>> bool(abs(first.W - by_lag.W.sum(axis=0)).max() < 1e-12)
         True
     """
     dh = loss_derivative(unrolled, dh)

@@ -41,9 +41,9 @@ class Batch(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """What one batch says: the loss, its gradients with respect to the parameters (a Network, or
-    the NamedTuple that they are), the last state (B, k n), and the gradients with respect to the
-    inputs x (T, B, d) and the initial state s0 (B, k n). Empty where a function gives none.
+    """What one batch says: the loss, its gradients with respect to the parameters, in their form;
+    the last state (B, k n), and the gradients with respect to the inputs x (T, B, d) and the
+    initial state s0 (B, k n). Empty where a function gives none.
     """
 
     loss: Any
@@ -62,9 +62,8 @@ def init_network(
 
     Example:
         >>> import numpy as np, bptt
-        >>> network = bptt.init_network(bptt.LSTM, 2, 5, 3, rng=np.random.default_rng(0))
-        >>> network.W.shape, network.V.shape
-        ((20, 5), (3, 5))
+        >>> bptt.init_network(bptt.LSTM, 2, 5, m=3, rng=np.random.default_rng(0)).V.shape
+        (3, 5)
     """
     m = number("m", m, 1)
     params, bound = init(cell, d, n, rng=rng, dtype=dtype), n**-0.5
@@ -73,11 +72,10 @@ def init_network(
 
 @np.errstate(all="ignore")
 def predict(cell: Cell, network: Network, x: Array, s0: Array | None = None) -> Array:
-    r"""The outputs :math:`z_t = V h_t + c`, (T, B, m), of a cell's network for x (T, B, d), from
-    the initial state s0 (B, k n), zeros if not given.
+    """The outputs :math:`z_t = V h_t + c`, (T, B, m), of a cell's network for x (T, B, d).
 
-    Raises TypeError or ValueError as :func:`unroll`; OutOfRange, a FloatingPointError, if z is not
-    finite.
+    Takes the initial state s0 (B, k n), zeros if not given. Raises TypeError or ValueError as
+    :func:`unroll`; OutOfRange, a FloatingPointError, if z is not finite.
 
     Example:
         >>> import numpy as np, bptt
@@ -98,41 +96,41 @@ def loss_and_gradients(
     *,
     window: int | None = None,
 ) -> Descent:
-    r"""The loss of a batch and its gradients with respect to W, U, b, V, c, x and s0, through time.
+    """The loss of a batch and its gradients with respect to W, U, b, V, c, x and s0, through time.
 
-    Args:
-        cell (Cell): ELMAN, LSTM, GRU or one of your own.
-        network (Network): Its parameters.
-        batch (Batch): Sequences in the precision of the network.
-        loss (function): :func:`cross_entropy`, :func:`mean_squared_error` or another function of
-            the outputs (rows, m) and the targets (rows, …) of all steps that count, which returns
-            the loss and its derivative with respect to the outputs.
-        s0 (array (B, k n), optional): The initial state; zeros if not given.
-        window (int, optional): Steps that each loss reaches back, as in :func:`truncated`; all if
-            not given.
-    Raises:
-        TypeError, ValueError: If an argument does not fit.
-        OutOfRange: If the outputs or their gradients are too large for the precision: a
-            FloatingPointError. What the loss itself raises comes through.
+    Takes a cell and its network, a batch in the precision of the network, the initial state s0 (B,
+    k n), zeros if not given, and the ``window`` of steps that each loss reaches back, as in
+    :func:`truncated`, all if not given. The ``loss`` is :func:`cross_entropy`,
+    :func:`mean_squared_error` or another function of the outputs (rows, m) and the targets (rows,
+    …) of all steps that count, which returns the loss and its derivative with respect to the
+    outputs. Raises TypeError or ValueError if an argument does not fit; OutOfRange, a
+    FloatingPointError, if the outputs or their gradients are too large for the precision. What the
+    loss itself raises comes through.
 
     Example:
         >>> import numpy as np, bptt
         >>> network = bptt.init_network(bptt.GRU, 1, 4, 2, rng=np.random.default_rng(0))
         >>> batch = bptt.Batch(np.ones((5, 3, 1)), np.ones((5, 3), int), np.ones((5, 3), bool))
-        >>> descent = bptt.loss_and_gradients(bptt.GRU, network, batch, bptt.cross_entropy)
-        >>> descent.gradients.V.shape, descent.x.shape
-        ((2, 4), (5, 3, 1))
+        >>> bptt.loss_and_gradients(bptt.GRU, network, batch, bptt.cross_entropy).x.shape
+        (5, 3, 1)
     """
     target, counts = _targets(batch)
     instance("loss", loss, Callable)
     with np.errstate(all="ignore"):
         run, V, c = _run(cell, network, batch.x, s0)
         h = run.h[1:]
-        if (got := counts.shape) != h.shape[:2]:
-            raise ValueError(f"counts: got shape {got}, needs {h.shape[:2]}, as x without d")
+        if (shape := counts.shape) != h.shape[:2]:
+            raise ValueError(f"counts: got shape {shape}, needs {h.shape[:2]}, as x without d")
         rows = h[counts]
         z = in_range("z", rows @ V.T + c)
-    value, dz = _value_and_derivative(loss(z, target[counts]), z)
+    found: Any = loss(z, target[counts])
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise TypeError(f"loss: got {type(found).__name__}, needs a value and its derivative")
+    value, dz = found[0], np.asarray(found[1])
+    scalar("loss", value, "iufc")
+    if (dz.shape, dz.dtype) != (z.shape, z.dtype):
+        got, needs = (f"{a.dtype} of shape {a.shape}" for a in (dz, z))
+        raise ValueError(f"loss: got a derivative in {got}, needs {needs}")
     with np.errstate(all="ignore"):
         dh = np.zeros(h.shape, dz.dtype)
         dh[counts] = in_range("dh", dz @ V)
@@ -148,9 +146,8 @@ def last(run: Unrolled, lengths: Array) -> Array:
     the short ones. Raises TypeError or ValueError unless lengths are integers from 0 to T.
 
     Example:
-        >>> import numpy as np, bptt
-        >>> params = bptt.init(bptt.LSTM, 1, 3, rng=np.random.default_rng(0))
-        >>> run = bptt.unroll(bptt.LSTM, params, np.ones((5, 2, 1)))
+        >>> import bptt, bptt.examples
+        >>> run, _ = bptt.examples.example(bptt.LSTM, T=5, B=2)
         >>> bool((bptt.last(run, [5, 2]) == [run.s[5, 0], run.s[2, 1]]).all())
         True
     """
@@ -160,29 +157,6 @@ def last(run: Unrolled, lengths: Array) -> Array:
     if ((lengths < 0) | (lengths > T)).any():
         raise ValueError(f"lengths: got {lengths.tolist()}, needs integers from 0 to {T}")
     return run.s[lengths, np.arange(B)]
-
-
-class Through(NamedTuple):
-    """What :func:`fit` descends: loss_and_gradients of this cell, loss and window."""
-
-    cell: Cell
-    loss: Loss
-    window: int | None
-    carry: bool
-
-    def __call__(self, network: Network, batch: Batch, state: Array | None) -> Descent:
-        instance("sample", batch, Batch)
-        (x, target, counts), dtype = map(np.asarray, batch), network.W.dtype
-        if target.dtype.kind == "f":
-            target = target.astype(dtype, copy=False)
-        batch = Batch(x.astype(dtype, copy=False), target, counts)
-        found = loss_and_gradients(self.cell, network, batch, self.loss, state, window=self.window)
-        if self.carry and not counts[-1].all():
-            raise ValueError(
-                f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
-                "where the state is carried, or descend with last(run, lengths)"
-            )
-        return found
 
 
 def scalar(name: str, value: Any, kinds: str, needs: str = "one number") -> None:
@@ -213,15 +187,3 @@ def _targets(batch: Batch) -> tuple[Array, Array]:
     if target.shape[:2] != counts.shape:
         raise ValueError(f"target: got shape {target.shape}, needs {counts.shape}, and m if real")
     return target, counts
-
-
-def _value_and_derivative(found: Any, z: Array) -> tuple[Any, Array]:
-    """What a loss has returned, checked against the outputs z."""
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise TypeError(f"loss: got {type(found).__name__}, needs a value and its derivative")
-    value, dz = found[0], np.asarray(found[1])
-    scalar("loss", value, "iufc")
-    if (dz.shape, dz.dtype) != (z.shape, z.dtype):
-        got, needs = (f"{a.dtype} of shape {a.shape}" for a in (dz, z))
-        raise ValueError(f"loss: got a derivative in {got}, needs {needs}")
-    return value, dz

@@ -1,10 +1,11 @@
-r"""Optimisers: rules of descent for any NamedTuple of float arrays, and clipping.
+"""Optimisers: rules of descent for any NamedTuple of float arrays, and clipping.
 
 Its fields may be NamedTuples or tuples of such arrays in turn, as in a stack of layers.
 """
 
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,10 +13,18 @@ import numpy as np
 from ._arguments import CODES, DTYPES, REAL, Array, number
 
 Tree = TypeVar("Tree", bound=tuple[Any, ...])
+RANGES: dict[str, tuple[float, float]] = {
+    "limit": (0, np.inf),
+    "rate": (0, np.inf),
+    "momentum": (0, 1),
+    "decay": (0, 0.999999),
+    "decay_of_squares": (0, 0.999999),
+    "epsilon": (float(np.finfo(float).tiny), np.inf),
+}
 
 
 def clip_by_norm(gradients: Tree, limit: float) -> Tree:
-    r"""The gradients, made shorter if the norm of all their entries together exceeds ``limit``.
+    """The gradients, made shorter if the norm of all their entries together exceeds ``limit``.
 
     Takes a NamedTuple of arrays, finite, and a number from 0; returns one like it. A field that is
     None stays so. Raises TypeError or ValueError for others. Source: Pascanu, Mikolov and Bengio
@@ -23,11 +32,10 @@ def clip_by_norm(gradients: Tree, limit: float) -> Tree:
 
     Example:
         >>> import numpy as np, bptt
-        >>> gradients = bptt.Params(np.array([[3.0]]), np.array([[0.0]]), np.array([4.0]))
-        >>> bptt.clip_by_norm(gradients, 2.5).b
+        >>> bptt.clip_by_norm(bptt.Params(3 * np.eye(1), np.zeros(1), np.array([4.0])), 2.5).b
         array([2.])
     """
-    limit = _real("limit", limit, 0)
+    limit = _real("limit", limit)
     return shortened(gradients, _finite_norm(gradients, "fdc"), limit)
 
 
@@ -40,11 +48,10 @@ def clip_by_value(gradients: Tree, limit: float) -> Tree:
 
     Example:
         >>> import numpy as np, bptt
-        >>> gradients = bptt.Params(np.array([[3.0]]), np.array([[0.5]]), np.array([-4.0]))
-        >>> [g.item() for g in bptt.clip_by_value(gradients, 1)]
-        [1.0, 0.5, -1.0]
+        >>> bptt.clip_by_value(bptt.Params(np.eye(1), np.zeros(1), np.array([0.5, -4])), 1).b
+        array([ 0.5, -1. ])
     """
-    limit = _real("limit", limit, 0)
+    limit = _real("limit", limit)
     _finite_norm(gradients, "fd")
     return each(lambda g: np.clip(g, -limit, limit), gradients)
 
@@ -56,26 +63,16 @@ class Moments(NamedTuple):
     sums: tuple[Any, ...]
 
 
-Update = tuple[Any, Moments]
-
-
 class Optimiser(NamedTuple):
-    """A rule of descent, without a state of its own.
+    """A rule of descent, without a state of its own; checkpoints tell them apart by ``name``.
 
     ``step(parameters, gradients, moments)`` returns the parameters and the moments after one
-    update; ``sums`` is how many running sums it keeps. Checkpoints tell optimisers apart by
-    ``name``.
-
-    Example:
-        >>> import numpy as np, bptt
-        >>> rule, params = bptt.sgd(0.25), bptt.Params(*np.ones((3, 1)))
-        >>> rule.step(params, params, rule.start(params))[0].b
-        array([0.75])
+    update; ``sums`` is how many running sums it keeps.
     """
 
     name: str
     sums: int
-    step: Callable[[Any, Any, Moments], Update]
+    step: Callable[[Any, Any, Moments], tuple[Any, Moments]]
 
     def start(self, parameters: Any) -> Moments:
         """The moments before the first update: zeros."""
@@ -85,35 +82,32 @@ class Optimiser(NamedTuple):
 def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Optimiser:
     r"""Gradient descent, :math:`v \leftarrow \mu v + g,\ \theta \leftarrow \theta - \eta v`.
 
-    Args:
-        rate (float): :math:`\eta`, from 0.
-        momentum (float): :math:`\mu`, from 0 to 1. Source: Polyak (1964).
-        until (int, optional): The update by which the rate has fallen to 0, in a straight line.
-            Raises TypeError or ValueError for others.
+    Takes the rate :math:`\eta` from 0, and the momentum :math:`\mu` from 0 to 1 (Polyak 1964). If
+    ``until`` is given, it is the update by which the rate has fallen to 0, in a straight line.
+    Raises TypeError or ValueError for others.
 
     Example:
-        >>> import bptt
-        >>> bptt.sgd(0.1, momentum=0.9).name
-        'sgd(0.1, 0.9, until=None)'
+        >>> import numpy as np, bptt
+        >>> rule, params = bptt.sgd(0.25), bptt.Params(*np.ones((3, 1)))
+        >>> rule.name, rule.step(params, params, rule.start(params))[0].b
+        ('sgd(0.25, 0.0, until=None)', array([0.75]))
     """
-    momentum = _real("momentum", momentum, 0, 1)
-    return _optimiser("sgd", 1, (momentum,), partial(_sgd, momentum), rate, until)
+    return _optimiser("sgd", 1, rate, until, momentum=momentum)
 
 
 def adagrad(rate: float = 1e-2, epsilon: float = 1e-8, *, until: int | None = None) -> Optimiser:
-    r"""Adagrad: steps of ``rate`` times g, over the root of the sum of all its squares so far.
+    """Adagrad: steps of ``rate`` times g, over the root of the sum of all its squares so far.
 
-    Args:
-        rate, until: As for :func:`sgd`.
-        epsilon (float): Added to the root, which may be 0; above 0 in the precision of the
-            parameters. Source: Duchi, Hazan and Singer (2011), with a diagonal matrix.
+    Takes ``rate`` and ``until`` as :func:`sgd`; ``epsilon``, above 0 in the precision of the
+    parameters, is added to the root. Source: Duchi, Hazan and Singer (2011), with a diagonal
+    matrix.
 
     Example:
         >>> import bptt
         >>> bptt.adagrad(0.1).name
         'adagrad(0.1, 1e-08, until=None)'
     """
-    return _adaptive("adagrad", rate, {}, epsilon, until)
+    return _optimiser("adagrad", 1, rate, until, epsilon=epsilon)
 
 
 def rmsprop(
@@ -121,17 +115,16 @@ def rmsprop(
 ) -> Optimiser:
     r"""RMSProp: steps of ``rate`` times g, over the root of the running mean of its square.
 
-    Args:
-        rate, epsilon, until: As for :func:`adagrad`.
-        decay (float): Of the mean, from 0 to 0.999999. Source: Tieleman and Hinton (2012), lecture
-            6e; in Graves (2013), equations 38 to 45, a variance takes the place of the mean square.
+    Takes ``rate``, ``epsilon`` and ``until`` as :func:`adagrad`, and the mean's ``decay`` from 0 to
+    0.999999. Source: Tieleman and Hinton (2012), lecture 6e; in Graves (2013), equations 38 to 45,
+    a variance takes the place of the mean square.
 
     Example:
         >>> import bptt
         >>> bptt.rmsprop(0.01).name
         'rmsprop(0.01, 0.9, 1e-08, until=None)'
     """
-    return _adaptive("rmsprop", rate, {"decay": decay}, epsilon, until)
+    return _optimiser("rmsprop", 1, rate, until, decay=decay, epsilon=epsilon)
 
 
 def adam(
@@ -144,10 +137,9 @@ def adam(
 ) -> Optimiser:
     r"""Adam: steps of about ``rate``, from unbiased running means of g and of its square.
 
-    Args:
-        rate, epsilon, until: As for :func:`adagrad`.
-        decay, decay_of_squares (float): :math:`\beta_1` and :math:`\beta_2`, from 0 to 0.999999.
-            Source: Kingma and Ba (2015).
+    Takes ``rate``, ``epsilon`` and ``until`` as :func:`adagrad`, and :math:`\beta_1` and
+    :math:`\beta_2` as ``decay`` and ``decay_of_squares``, from 0 to 0.999999. Source: Kingma and Ba
+    (2015).
 
     Example:
         >>> import bptt
@@ -155,65 +147,49 @@ def adam(
         'adam(0.01, 0.9, 0.999, 1e-08, until=None)'
     """
     decays = {"decay": decay, "decay_of_squares": decay_of_squares}
-    return _adaptive("adam", rate, decays, epsilon, until)
+    return _optimiser("adam", 2, rate, until, **decays, epsilon=epsilon)
 
 
-def _adaptive(
-    name: str, rate: float, decays: dict[str, float], epsilon: float, until: int | None
-) -> Optimiser:
-    within = [_real(which, decay, 0, 0.999999) for which, decay in decays.items()]
-    epsilon = _real("epsilon", epsilon, float(np.finfo(float).tiny))
-    rule, sums = partial(_over_root, within, epsilon), max(1, len(within))
-    return _optimiser(name, sums, (*within, epsilon), rule, rate, until)
-
-
-def _optimiser(
-    name: str, sums: int, numbers: tuple[float, ...], rule: Any, rate: float, until: int | None
-) -> Optimiser:
+def _optimiser(rule: str, sums: int, rate: float, until: Any, **numbers: float) -> Optimiser:
     """With a step that can be pickled, which a function within a function cannot."""
-    rate = _real("rate", rate, 0)
+    rate, *others = (_real(name, value) for name, value in ({"rate": rate} | numbers).items())
     until = None if until is None else number("until", until, 1)
-    words = ", ".join(map(str, (rate, *numbers)))
-    step = partial(rule, partial(_faded, rate, until))
-    return Optimiser(f"{name}({words}, until={until})", sums, step)
+    words = ", ".join(map(str, (rate, *others, f"{until=}")))
+    return Optimiser(f"{rule}({words})", sums, partial(_step, rule, others, rate, until))
 
 
-def _faded(rate: float, until: int | None, updates: int) -> float:
-    """The rate after so many updates."""
-    return rate if until is None else rate * max(0.0, 1 - updates / until)
+def _step(
+    rule: str, numbers: Any, rate: float, until: Any, parameters: Any, gradients: Any, at: Moments
+) -> tuple[Any, Moments]:
+    t, now = at.updates + 1, rate if until is None else rate * max(0.0, 1 - at.updates / until)
+
+    def moved(a: Array, g: Array, *sums: Array) -> list[Array]:
+        """An array and its running sums after the update."""
+        if rule != "sgd" and numbers[-1] < (least := np.finfo(a.dtype).tiny):
+            raise ValueError(f"epsilon: got {numbers[-1]}, needs {least} or more in {a.dtype}")
+        match rule, numbers, sums:
+            case "sgd", [momentum], [velocity]:
+                velocity = momentum * velocity + g
+                return [a - now * velocity, velocity]
+            case "adagrad", [epsilon], [squares]:
+                squares = squares + np.square(g)
+                return [a - now * g / (np.sqrt(squares) + epsilon), squares]
+            case "rmsprop", [decay, epsilon], [squares]:
+                squares = decay * squares + (1 - decay) * np.square(g)
+                return [a - now * g / (np.sqrt(squares) + epsilon), squares]
+            case _:  # adam
+                (b1, b2, epsilon), (mean, squares) = numbers, sums
+                mean, squares = b1 * mean + (1 - b1) * g, b2 * squares + (1 - b2) * np.square(g)
+                unbiased, root = now / (1 - b1**t), np.sqrt(squares) * (1 - b2**t) ** -0.5
+                return [a - unbiased * mean / (root + epsilon), mean, squares]
+
+    found = each(moved, parameters, gradients, *at.sums)
+    parameters, *sums = (each(itemgetter(i), found) for i in range(1 + len(at.sums)))
+    return parameters, Moments(t, tuple(sums))
 
 
-def _sgd(momentum: float, rate: Any, parameters: Any, gradients: Any, moments: Moments) -> Update:
-    now = rate(moments.updates)
-    velocity = each(lambda v, g: momentum * v + g, moments.sums[0], gradients)
-    parameters = each(lambda a, v: a - now * v, parameters, velocity)
-    return parameters, Moments(moments.updates + 1, (velocity,))
-
-
-def _over_root(
-    decays: Any, epsilon: float, rate: Any, parameters: Any, gradients: Any, moments: Moments
-) -> Update:
-    """Adam, with two decays; RMSProp, with that of the squares; Adagrad, with none."""
-    (*means, squares), by, t = moments.sums, gradients, moments.updates + 1
-    new, now, unbias = each(np.square, gradients), rate(moments.updates), 1.0
-    squares = _mean(decays[-1], squares, new) if decays else each(np.add, squares, new)
-    if means:
-        by, (b1, b2) = _mean(decays[0], means[0], gradients), decays
-        now, unbias, means = now / (1 - b1**t), (1 - b2**t) ** -0.5, [by]
-
-    def moved(a: Array, m: Array, v: Array) -> Array:
-        if epsilon < (least := np.finfo(a.dtype).tiny):
-            raise ValueError(f"epsilon: got {epsilon}, needs {least} or more in {a.dtype}")
-        return a - now * m / (np.sqrt(v) * unbias + epsilon)
-
-    return each(moved, parameters, by, squares), Moments(t, (*means, squares))
-
-
-def _mean(decay: float, mean: Any, new: Any) -> Any:
-    return each(lambda m, g: decay * m + (1 - decay) * g, mean, new)
-
-
-def _real(name: str, value: Any, least: float, most: float = np.inf) -> float:
+def _real(name: str, value: Any) -> float:
+    least, most = RANGES[name]
     return float(number(name, value, least, most, REAL))
 
 

@@ -27,9 +27,8 @@ def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
     r"""The mean of :math:`-\log \mathrm{softmax}(z)_\mathrm{target}`, in nats, and its gradient.
 
     Takes logits z (..., m) and the right class of each row, integers (...) from 0 to m - 1. Returns
-    the loss, a mean over all rows, which is ln m where all logits are equal; and its derivative
-    with respect to z, (softmax(z) - one-hot target) / rows. Raises TypeError or ValueError for
-    other input, OutOfRange if the loss is.
+    the loss, a mean over all rows, and its derivative with respect to z, (softmax(z) - one-hot
+    target) / rows. Raises TypeError or ValueError for other input, OutOfRange if the loss is.
 
     Example:
         >>> import bptt

@@ -1,10 +1,9 @@
 r"""The recurrence: everything that passes through time, written once for every cell.
 
-The product :math:`p_t = W h_{t-1}` stands in one place, in :func:`unroll`. Both of its factors
-depend on W, so its derivative has two terms,
-:math:`\mathrm{d}W\,h_{t-1} + W\,\mathrm{d}h_{t-1}`. Every function below repeats that rule over the
-steps: here from the left, in one sweep; in ``lags`` one summand at a time; in ``tangents`` from the
-right.
+The product :math:`p_t = W h_{t-1}` stands in one place, in :func:`unroll`. Both factors depend on
+W, so its derivative has two terms, :math:`\mathrm{d}W\,h_{t-1} + W\,\mathrm{d}h_{t-1}`. All that
+follows repeats that rule over the steps: here from the left, in one sweep; in ``lags`` one summand
+at a time; in ``tangents`` from the right.
 """
 
 from contextlib import suppress
@@ -94,13 +93,10 @@ class Unrolled(NamedTuple):
 def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64) -> Params:
     r"""Random parameters, uniform on :math:`[-1/\sqrt n, 1/\sqrt n]` like PyTorch's layers.
 
-    Raises TypeError or ValueError if an argument does not fit.
+    Takes a cell, the numbers d of inputs and n of units, from 1, the generator ``rng``, and
+    ``dtype``, float32 or float64, which round the same draws. Raises TypeError or ValueError for
+    others.
 
-    Args:
-        cell (Cell): ELMAN, LSTM, GRU, TORCH_GRU or one of your own.
-        d, n (int): Numbers of inputs and units, at least 1.
-        rng (numpy.random.Generator): The source of randomness.
-        dtype: float32 or float64; both round the same draws.
     Example:
         >>> import bptt, numpy as np
         >>> bptt.init(bptt.LSTM, d=3, n=8, rng=np.random.default_rng(0)).W.shape
@@ -114,6 +110,7 @@ def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64)
     return Params(*(rng.uniform(-bound, bound, shape).astype(dtype) for shape in shapes))
 
 
+@np.errstate(all="ignore")  # of a gate that is shut, 1/(1 + inf) is 0; the states are looked at
 def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unrolled:
     r"""The forward run :math:`s_t = \varphi(s_{t-1}, W h_{t-1}, U x_t + b)` for t = 1 … T.
 
@@ -125,8 +122,8 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
     Returns:
         Unrolled: In the precision given: float32, float64 or, for the complex step, complex128.
     Raises:
-        TypeError: If a dtype is not one of these, or float32 meets another.
-        ValueError: If a shape does not fit the others, or an entry is NaN or infinite.
+        TypeError, ValueError: If a dtype is none of these, float32 meets another, a shape does not
+            fit the others, or an entry is NaN or infinite.
         FloatingPointError: If a state is too large for the precision.
     Example:
         >>> import bptt, numpy as np
@@ -134,15 +131,7 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
         >>> bptt.unroll(bptt.ELMAN, params, np.ones((3, 1, 1))).h.ravel().round(3)
         array([0.   , 0.762, 0.881, 0.894])
     """
-    run = forward(cell, *run_arguments(cell, params, x, s0))
-    for own in (*run.params, run.x, run.s, run.kept):
-        own.flags.writeable = False
-    return run
-
-
-@np.errstate(all="ignore")  # of a gate that is shut, 1/(1 + inf) is 0; the states are looked at
-def forward(cell: Cell, params: Params, x: Array, s0: Array) -> Unrolled:
-    """The run of :func:`unroll`, for arguments that are checked."""
+    params, x, s0 = run_arguments(cell, params, x, s0)
     (T, B, d), (rows, n), gates = x.shape, params.W.shape, cell.gates
     dtype = np.result_type(*params, x, s0)
     # In memory, the parts of a state lie one after the other within a step, and so do the gates.
@@ -172,6 +161,8 @@ def forward(cell: Cell, params: Params, x: Array, s0: Array) -> Unrolled:
     if not np.isfinite(s.sum()) and not (finite := np.isfinite(s)).all():
         t = finite.all(axis=(1, 2)).argmin()
         raise OutOfRange(f"s: {cell} comes to numbers too large for {dtype} at step {t}")
+    for own in (*params, x, s, kept):
+        own.flags.writeable = False
     return Unrolled(cell, params, x, s, kept)
 
 
@@ -221,10 +212,10 @@ def run_arguments(
 def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradients:
     r"""Backpropagation through time: the product rule from the left, last step first, in O(T).
 
-    One sweep carries the adjoint :math:`\mathrm{d}L/\mathrm{d}s_t`; at each step it passes through
-    :math:`W h_{t-1}` to both factors. The weights' gradients are one matrix product over all steps
-    of a block, so that the sweep adds little to the memory of the run. Raises TypeError or
-    ValueError if ``dh`` or ``ds`` does not fit the run. Source: Werbos (1990).
+    One sweep carries the adjoint :math:`\mathrm{d}L/\mathrm{d}s_t` through :math:`W h_{t-1}` to
+    both factors. The weights' gradients are one matrix product over all steps of a block, which
+    bounds the memory. Raises TypeError or ValueError if ``dh`` or ``ds`` does not fit the run.
+    Source: Werbos (1990).
 
     Args:
         unrolled (Unrolled): The forward run of T steps.
@@ -236,12 +227,10 @@ def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradient
     Returns:
         Gradients: With respect to W, U, b, x and s0. Nothing is conjugated in a complex run.
     Example:
-        >>> import bptt, numpy as np
-        >>> params = bptt.Params(W=np.array([[0.5]]), U=np.ones((1, 1)), b=np.zeros(1))
-        >>> run = bptt.unroll(bptt.ELMAN, params, np.zeros((3, 1, 1)), s0=np.ones((1, 1)))
-        >>> dh = np.array([0.0, 0.0, 1.0]).reshape(3, 1, 1)  # the loss is h_3
-        >>> bptt.backward(run, dh).W.round(3), bptt.summands(run, dh).W.ravel().round(3)
-        (array([[0.625]]), array([0.224, 0.216, 0.184]))
+        >>> import bptt, bptt.examples
+        >>> run, dh = bptt.examples.example(bptt.LSTM)
+        >>> [g.shape for g in bptt.backward(run, dh)]
+        [(12, 3), (12, 2), (12,), (6, 2, 2), (2, 6)]
     """
     dh, cell, params = loss_derivative(unrolled, dh), unrolled.cell, unrolled.params
     (T, B, n), k = unrolled.h[1:].shape, cell.parts

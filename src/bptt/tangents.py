@@ -16,16 +16,13 @@ def rtrl(unrolled: Unrolled, dh: Array) -> ParameterGradients:
     r"""Real-time recurrent learning: the product rule from the right, first step first.
 
     Carries :math:`\mathrm{d}s_t/\mathrm{d}(W, U, b)` beside the state; needs nothing of the past.
-    Time :math:`O(T B n^3 (n + d))`, memory :math:`O(B n^2 (n + d))` for one gate. Source: Williams
-    and Zipser (1989).
+    Takes ``unrolled`` and ``dh`` as :func:`backward`, with its errors and values. Time :math:`O(T B
+    n^3 (n + d))`, memory :math:`O(B n^2 (n + d))` for one gate. Source: Williams and Zipser (1989).
 
-    Args:
-        unrolled, dh: As for :func:`backward`, and so are errors and values.
     Example:
-        >>> import bptt, numpy as np
-        >>> params = bptt.init(bptt.GRU, d=1, n=2, rng=np.random.default_rng(0))
-        >>> run, dh = bptt.unroll(bptt.GRU, params, np.ones((5, 1, 1))), np.ones((5, 1, 2))
-        >>> np.allclose(bptt.rtrl(run, dh).W, bptt.backward(run, dh).W, rtol=1e-12, atol=0)
+        >>> import bptt, bptt.examples
+        >>> run, dh = bptt.examples.example(bptt.GRU)
+        >>> bool(abs(bptt.rtrl(run, dh).W - bptt.backward(run, dh).W).max() < 1e-12)
         True
     """
     dh = loss_derivative(unrolled, dh)
@@ -41,16 +38,13 @@ def rtrl(unrolled: Unrolled, dh: Array) -> ParameterGradients:
 def sensitivity(unrolled: Unrolled) -> Array:
     r"""The total derivative :math:`\mathrm{d}h_t/\mathrm{d}W` at every t of a run.
 
-    Returns an array (T + 1, B, n, gates n, n): ``[t, r, i, j, k]`` is the derivative of
-    ``h[t, r, i]`` with respect to ``W[j, k]``, zero at t = 0. Raises TypeError if ``unrolled`` is
-    no run.
+    Returns an array (T + 1, B, n, gates n, n): ``[t, r, i, j, k]`` is the derivative of ``h[t, r,
+    i]`` with respect to ``W[j, k]``, zero at t = 0. Raises TypeError if ``unrolled`` is no run.
 
     Example:
-        >>> import bptt, numpy as np
-        >>> params = bptt.Params(W=np.array([[0.5]]), U=np.ones((1, 1)), b=np.zeros(1))
-        >>> run = bptt.unroll(bptt.ELMAN, params, np.zeros((3, 1, 1)), s0=np.ones((1, 1)))
-        >>> bptt.sensitivity(run).ravel().round(3)
-        array([0.   , 0.786, 0.811, 0.625])
+        >>> import bptt, bptt.examples
+        >>> bptt.sensitivity(bptt.examples.example(bptt.LSTM).run).shape
+        (7, 2, 3, 12, 3)
     """
     instance("unrolled", unrolled, Unrolled)
     rows, n = unrolled.params.W.shape
@@ -64,11 +58,9 @@ def jacobians(unrolled: Unrolled) -> Array:
     ``s[t + 1, r]``. Raises TypeError if ``unrolled`` is no run.
 
     Example:
-        >>> import bptt, numpy as np
-        >>> params = bptt.Params(W=np.array([[0.5]]), U=np.ones((1, 1)), b=np.zeros(1))
-        >>> run = bptt.unroll(bptt.ELMAN, params, np.zeros((3, 1, 1)), s0=np.ones((1, 1)))
-        >>> bptt.jacobians(run).ravel().round(3)
-        array([0.393, 0.474, 0.494])
+        >>> import bptt, bptt.examples
+        >>> bptt.jacobians(bptt.examples.example(bptt.LSTM).run).shape
+        (6, 2, 6, 6)
     """
     instance("unrolled", unrolled, Unrolled)
     cell, W, table = unrolled.cell, unrolled.params.W, unrolled.partials(slice(None)).p

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -12,7 +13,7 @@ from numpy.random import Generator
 
 from ._arguments import REAL, Array, OutOfRange, array, instance, number, same_precision
 from .cells import Cell
-from .network import NONE, Batch, Descent, Loss, Network, Through, scalar
+from .network import NONE, Batch, Descent, Loss, Network, loss_and_gradients, scalar
 from .optimisers import Moments, Optimiser, each, leaves, named, norm, shortened
 
 PART = ".part"  # what the name of a checkpoint ends with until all of it is written
@@ -53,8 +54,8 @@ class History(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """What training came to: the network (or other parameters), the history, the last state
-    (B, k n), and the moments.
+    """What training came to: the network (or other parameters), the history, the last state (B, k
+    n), and the moments.
     """
 
     network: Any
@@ -93,14 +94,13 @@ def fit(
     progress: bool = True,
     clip_value: float | None = None,
 ) -> Fit:
-    r"""Train a network: :func:`descend` with :func:`loss_and_gradients`.
+    """Train a network: :func:`descend` with :func:`loss_and_gradients`.
 
-    Args:
-        cell, network, loss, window: As for the second; the network float32 or float64.
-        sample, optimiser, steps, rng, clip, clip_value, criterion, every, carry, checkpoint,
-            resume, progress: As for the first, and so are value and errors. Batches are brought to
-            the precision of the network; to carry the state, each sequence needs a target at the
-            last step of its batch, because after padding the state is no longer its own.
+    Takes cell, network, loss and window as the second, the network float32 or float64; and sample,
+    optimiser, steps, rng, clip, clip_value, criterion, every, carry, checkpoint, resume and
+    progress as the first, with its value and errors. Batches are brought to the precision of the
+    network. To carry the state, each sequence needs a target at the last step of its batch, because
+    after padding the state is no longer its own.
 
     Example:
         >>> import numpy as np, bptt
@@ -120,8 +120,27 @@ def fit(
     window = None if window is None else number("window", window, 1)
     others: Any = {"checkpoint": checkpoint, "resume": resume, "progress": progress}
     others |= {"clip": clip, "clip_value": clip_value, "criterion": criterion, "every": every}
-    through: Any = Through(cell, loss, window, carry)
+    through = partial(_through, cell, loss, window, carry)
     return descend(through, network, sample, optimiser, steps=steps, rng=rng, carry=carry, **others)
+
+
+def _through(
+    cell: Cell, loss: Loss, window: Any, carry: bool, network: Network, batch: Any, state: Any
+) -> Descent:
+    """The loss and its gradients, with the batch in the precision of the network."""
+    instance("sample", batch, Batch)
+    (x, target, counts), dtype = map(np.asarray, batch), network.W.dtype
+    if target.dtype.kind == "f":
+        target = target.astype(dtype, copy=False)
+    batch = Batch(x.astype(dtype, copy=False), target, counts)
+    found = loss_and_gradients(cell, network, batch, loss, state, window=window)
+    if carry and not counts[-1].all():
+        raise ValueError(
+            f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
+            "where the state is carried; or use descend with a function that returns "
+            "last(run, lengths) as its state"
+        )
+    return found
 
 
 def descend(
@@ -141,7 +160,7 @@ def descend(
     resume: bool = False,
     progress: bool = True,
 ) -> Fit:
-    r"""Take a batch, go one step down its gradient, and again: ``steps`` times, or until solved.
+    """Take a batch, go one step down its gradient, and again: ``steps`` times, or until solved.
 
     A run that was killed or interrupted, and resumed, equals to the last bit one that was not.
 
@@ -157,8 +176,7 @@ def descend(
         clip, clip_value (float, optional): The limit of :func:`clip_by_norm` or that of
             :func:`clip_by_value`, not both.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
-            succeeded and ends; asked after each ``every`` updates and after the last.
-        every (int): At least 1.
+            succeeded and ends; asked after each ``every`` updates, at least 1, and after the last.
         carry (bool): ``state`` is the last one of the batch before, as a number: nothing is
             differentiated through it. Without, and where a sequence of batches begins, it is None.
         checkpoint (path, optional): A file to save to after each ``every`` updates and the last.
@@ -171,7 +189,6 @@ def descend(
         TypeError, ValueError: If an argument does not fit, or the checkpoint is of another training
             or no checkpoint. It is read without pickle: no file can run code.
         Interrupted: If interrupted from the keyboard; the checkpoint is saved first.
-
     Example:
         >>> import numpy as np, bptt
         >>> def squares(p, batch, state):
@@ -224,15 +241,15 @@ def descend(
             state = at.state if carry and step % (len(batches) or stop) else None
             found = _update(function, at, batch, state, optimiser, limits)
             losses[step], norms[step], after = found
-            network, state, moments = after or (at.network, at.state, at.moments)
-            if carry and after and not state.size:
+            at = after or at
+            if carry and after and not after.state.size:
                 raise ValueError("carry: got a function that returns no state, needs one")
             due = not after or (step + 1) % every == 0 or step + 1 == stop
-            solved = after is not None and due and _succeeded(criterion, network)
+            solved = after is not None and due and _succeeded(criterion, at.network)
             size = np.shape(batch.x)[1] if isinstance(batch, Batch) else 1
             sequences = at.history.sequences + size
             history = History(losses[: step + 1], norms[: step + 1], sequences, solved, not after)
-            at = Fit(network, history, state, moments)
+            at = at._replace(history=history)
             if due and path:
                 _save(path, training, at, rng.bit_generator.state)
             safe = at, rng.bit_generator.state
@@ -252,8 +269,8 @@ def descend(
 
 def _update(
     function: Any, at: Fit, batch: Any, state: Any, optimiser: Optimiser, limits: dict[str, Any]
-) -> tuple[Any, float, tuple[Any, Array, Moments] | None]:
-    """The loss, the norm, and the network, state and moments after the update, if in range."""
+) -> tuple[Any, float, Fit | None]:
+    """The loss, the norm, and all but the history after the update, if in range."""
     try:
         found = function(at.network, batch, state)
     except OutOfRange:
@@ -268,7 +285,8 @@ def _update(
         network, moments = optimiser.step(at.network, gradients, at.moments)
     network, sums = each(np.asarray, (network, moments.sums))  # also what has no axes
     finite = all(np.isfinite(a).all() for a in (loss, size, *leaves((network, sums)).values()))
-    return loss, size, (network, state, Moments(moments.updates, sums)) if finite else None
+    after = Fit(network, at.history, state, Moments(moments.updates, sums))
+    return loss, size, after if finite else None
 
 
 def _descent(found: Any, parameters: Any) -> Descent:
@@ -299,10 +317,10 @@ def _forms(tree: Any) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
 
 def _identity(function: Any) -> dict[str, Any]:
     """What a checkpoint tells functions apart by."""
-    if isinstance(function, Through):
-        name = getattr(function.loss, "__name__", "")
-        return {"cell": repr(function.cell), "loss": name, "window": function.window}
     kind = getattr(function, "func", function)  # of a partial
+    if kind is _through:
+        cell, loss, window, _ = function.args
+        return {"cell": repr(cell), "loss": getattr(loss, "__name__", ""), "window": window}
     kind = kind if hasattr(kind, "__qualname__") else type(kind)
     return {"function": f"{kind.__module__}.{kind.__qualname__}"}
 
@@ -312,12 +330,12 @@ def _save(path: Path, training: dict[str, Any], at: Fit, state: Any) -> None:
     words = {"training": training, "rng": state}
     text = {name: json.dumps(value, default=np.ndarray.tolist) for name, value in words.items()}
     arrays = cast(Any, _flat(at) | text)
-    partial = path.with_name(path.name + PART)
-    with partial.open("wb") as file:
+    part = path.with_name(path.name + PART)
+    with part.open("wb") as file:
         np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    os.replace(part, path)
 
 
 def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> Fit:
@@ -333,7 +351,7 @@ def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> F
     if other:
         raise ValueError(f"checkpoint: got {path} with {', '.join(other)}, {needs}")
     flat = _flat(start)
-    if {k: _kind(k, a) for k, a in arrays.items()} != {k: _kind(k, a) for k, a in flat.items()}:
+    if _kinds(arrays) != _kinds(flat):
         raise ValueError(f"checkpoint: got {path} with other arrays, {needs}")
     rng.bit_generator.state = state
     parts = iter(arrays[name] for name in flat)
@@ -350,10 +368,10 @@ def _flat(at: Fit) -> dict[str, Array]:
     return leaves((at.network, *at.moments.sums)) | others | {"counts": counts}
 
 
-def _kind(name: str, value: Array) -> Any:
-    """What is known beforehand of an array of a checkpoint."""
-    shape = value.ndim if name in ("losses", "norms") else value.shape
-    return name == "state" or (value.dtype, shape)
+def _kinds(arrays: dict[str, Array]) -> dict[str, Any]:
+    """What is known beforehand of the arrays of a checkpoint."""
+    shapes = {k: a.ndim if k in ("losses", "norms") else a.shape for k, a in arrays.items()}
+    return {k: k == "state" or (a.dtype, shapes[k]) for k, a in arrays.items()}
 
 
 def _path(checkpoint: Any) -> Path:
@@ -364,8 +382,8 @@ def _path(checkpoint: Any) -> Path:
     if os.path.isdir(path) or not os.path.isdir(path.parent):
         raise ValueError(f"checkpoint: got {path}, needs a file in a folder that exists")
     try:
-        (partial := path.with_name(path.name + PART)).open("wb").close()
-        partial.unlink()
+        (part := path.with_name(path.name + PART)).open("wb").close()
+        part.unlink()
     except (OSError, ValueError) as error:
         raise ValueError(f"checkpoint: got {path}, needs a file that can be written") from error
     return path
