@@ -1,0 +1,32 @@
+"""Printing: what a page offers before and after."""
+
+from pathlib import Path
+
+import pytest
+
+from booktools import pdf
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_offer_to_print_is_that_of_the_theme():
+    layout = (ROOT / "src/booktools/theme/layout.html").read_text(encoding="utf-8")
+    assert layout.count(pdf.PRINT) == 1
+    assert layout.count("<article>") == 1
+
+
+def test_a_printed_page_offers_its_pdf_and_the_book_once(tmp_path):
+    page = tmp_path / "gates.html"
+    page.write_text(f"<ul>{pdf.PRINT}</ul>", encoding="utf-8")
+    for _ in range(2):
+        pdf.link(page, "../pdf/gates.pdf")
+    text = page.read_text(encoding="utf-8")
+    assert text.count('href="../pdf/gates.pdf"') == text.count('href="../pdf/book.pdf"') == 1
+    assert "data-print" not in text
+
+
+def test_a_page_that_offers_no_printing_is_named(tmp_path):
+    page = tmp_path / "gates.html"
+    page.write_text("<ul></ul>", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"gates.html: got no offer to print"):
+        pdf.link(page, "../pdf/gates.pdf")
