@@ -138,17 +138,18 @@ def main() -> int:
         book = print_html(chromium, html, TITLE, front + "".join(articles.values()), whole)
         pages = numbers(book, entries)
     for name in names:
-        link(html / f"{name}.html", f"../pdf/{Path(name).name}.pdf")
+        link(html, name)
     print(f"{len(names)} pages and the book, {len(book.pages)} pages: {whole.as_uri()}")
     return 0
 
 
-def link(page: Path, address: str) -> None:
+def link(html: Path, name: str) -> None:
     """Offer the PDF of a page and that of the book, in place of printing."""
+    page, folder = html / f"{name}.html", "../" * name.count("/") + "pdf"
     text = page.read_text(encoding="utf-8")
     own = (
-        f'<li><a href="{address}">This page, .pdf</a></li>\n'
-        '<li><a href="../pdf/book.pdf">The book, .pdf</a></li>'
+        f'<li><a href="{folder}/{Path(name).name}.pdf">This page, .pdf</a></li>\n'
+        f'<li><a href="{folder}/book.pdf">The book, .pdf</a></li>'
     )
     if own in text:  # printed before
         return
