@@ -132,7 +132,7 @@ def in_words(cases: str | None, found: str) -> str:
 def by_hand(number: float) -> str:
     """A number of two digits as a person writes it: 0.25, 2.2 × 10⁻¹⁶."""
     if number == 0 or 0.001 <= abs(number) < 1000:
-        return f"{number:.2g}".replace("-", "−")
+        return f"{float(f'{number:.1e}'):g}".replace("-", "−")
     digits, _, power = f"{number:.1e}".replace("-", "−", number < 0).partition("e")
     return f"{digits} × 10{str(int(power)).translate(RAISED)}"
 

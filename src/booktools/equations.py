@@ -53,8 +53,10 @@ def write_lists(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for place in list(doctree.findall(equation_list)):
         entries: list[nodes.Node] = []
         for page in place["pages"]:
+            found = env.checked_equations.get(page)
+            if not found:  # of which complete() warns
+                continue
             entries.append(nodes.rubric("", "", link(app, docname, page, env.titles[page])))
-            found = env.checked_equations.get(page, [])
             entries += [entry(app, docname, page, *equation) for equation in found]
         place.replace_self(entries or [overview(app, docname)])
 

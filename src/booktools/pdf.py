@@ -34,21 +34,20 @@ article {{ break-before: page; }}
 .contents p.section {{ padding-left: 1.5em; font-size: 0.92em; }}
 .contents span {{ margin-left: auto; }}
 .in-dark {{ display: none; }}
-</style></head><body class="bd-article">{body}</body></html>
+</style></head><body>{body}</body></html>
 """
 COVER = """<div class="cover"><h1>{title}</h1>
 <p>Why does the last output of a recurrent network depend on all its previous states?</p>
 <p>The Product Rule in RNNs contributors</p>
 <p>Text and figures: CC BY 4.0. Code: MIT.</p></div>"""
-BUTTON = re.compile(
-    r'<button\s+class="([^"]*btn-download-pdf-button[^"]*)"[^>]*>(.*?)</button>', re.S
-)
+# What the theme offers for paper, until there is a PDF.
+PRINT = '<li class="scripted"><button type="button" data-print>Print or save as PDF</button></li>'
 
 
 def article(html: Path, name: str) -> str:
     """The article of a page, its identifiers and links made those of one document."""
     text = (html / f"{name}.html").read_text(encoding="utf-8")
-    inner = text[text.index('<article class="bd-article">') : text.index("</article>")]
+    inner = text[text.index("<article>") : text.index("</article>")]
     stem = Path(name).name
     inner = re.sub(r'<a class="headerlink".*?</a>', "", inner)
     inner = re.sub(r'\bid="', f'id="{stem}--', inner)
@@ -139,17 +138,24 @@ def main() -> int:
         book = print_html(chromium, html, TITLE, front + "".join(articles.values()), whole)
         pages = numbers(book, entries)
     for name in names:
-        link(html / f"{name}.html", f"../pdf/{Path(name).name}.pdf")
+        link(html, name)
     print(f"{len(names)} pages and the book, {len(book.pages)} pages: {whole.as_uri()}")
     return 0
 
 
-def link(page: Path, address: str) -> None:
-    """Let the page's button for a PDF lead to the one printed, and offer the whole book."""
+def link(html: Path, name: str) -> None:
+    """Offer the PDF of a page and that of the book, in place of printing."""
+    page, folder = html / f"{name}.html", "../" * name.count("/") + "pdf"
     text = page.read_text(encoding="utf-8")
-    own = rf'<a class="\1" href="{address}">\2</a></li><li><a class="\1" href="../pdf/book.pdf">'
-    text = BUTTON.sub(own + r'<span class="btn__text-container">whole book, .pdf</span></a>', text)
-    page.write_text(text, encoding="utf-8")
+    own = (
+        f'<li><a href="{folder}/{Path(name).name}.pdf">This page, .pdf</a></li>\n'
+        f'<li><a href="{folder}/book.pdf">The book, .pdf</a></li>'
+    )
+    if own in text:  # printed before
+        return
+    if PRINT not in text:
+        raise ValueError(f"{page}: got no offer to print, needs {PRINT}")
+    page.write_text(text.replace(PRINT, own), encoding="utf-8")
 
 
 if __name__ == "__main__":

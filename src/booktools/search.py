@@ -230,11 +230,6 @@ def kept(app: Sphinx, page: str) -> Path:
     return Path(app.doctreedir) / f"{page}.search.json"
 
 
-def template(app: Sphinx, config: Any) -> None:
-    """The search page is the book's, whatever the theme has."""
-    config.templates_path.append(str(HERE / "theme"))
-
-
 def instead(app: Sphinx) -> None:
     """Without Sphinx's own search, its page and its index."""
     app.builder.search = False  # type: ignore[attr-defined]
@@ -268,7 +263,6 @@ def bundle(book: list[dict[str, Any]], index: Path) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.connect("config-inited", template)
     app.connect("builder-inited", instead)
     app.connect("doctree-resolved", collect, priority=400)  # before what is only of the page
     app.connect("html-collect-pages", search_page)

@@ -203,6 +203,16 @@ def test_who_wants_no_motion_gets_none(explorable: Callable[..., Locator]) -> No
     assert seen[-1] == "-0.9"
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_the_figure_takes_the_place_of_its_picture(
+    explorable: Callable[..., Locator], name: str, scheme: str
+) -> None:
+    figure = explorable(name, color_scheme=scheme)
+    expect(figure.locator(".explorable")).to_be_visible()
+    expect(figure.locator("img").filter(visible=True)).to_have_count(0)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_paper_gets_the_picture(explorable: Callable[..., Locator], name: str) -> None:
     figure = explorable(name)

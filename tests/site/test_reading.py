@@ -163,6 +163,8 @@ def test_the_drawers_of_a_phone_by_keyboard(
     page.get_by_role("button", name="On this page").click()
     page.locator("#contents a").last.click()
     assert page.url.partition("#")[2]
+    if scripts:
+        expect(page.locator("#contents")).to_be_hidden()
 
 
 def test_a_menu_closes_with_escape_and_elsewhere(

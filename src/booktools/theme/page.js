@@ -48,6 +48,9 @@ const mark = () => {
   }
 };
 addEventListener("scroll", () => requestAnimationFrame(mark), { passive: true });
+// On a phone they make way for the section that the reader chose.
+const drawer = document.getElementById("contents");
+drawer?.addEventListener("click", (event) => event.target.closest("a") && drawer.hidePopover());
 
 // What deferred.py marks is laid out as soon as the page has loaded, for to screen readers it is not
 // there before: a block for each frame, so that no step takes long.
