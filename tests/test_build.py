@@ -394,18 +394,25 @@ def test_a_page_that_differs_from_build_to_build_is_named(book):
     assert "differs: book/chapter.html" in result.stderr
 
 
-def test_a_check_stands_under_its_equation_and_leads_to_its_cell(good):
+def test_a_check_stands_under_its_equation_and_its_cell_unfolds_from_it(good):
     chapter = page(good, "chapter.html")
     line = chapter.find(id="equation-eq-slope").find_next_sibling()
-    assert line["class"] == ["checked"]
+    assert line["class"] == ["check"]
     found = "largest relative difference"
-    assert re.fullmatch(rf"✓ checked: {found} \S+ \(2 cases\); {found} 0\.0e\+00", line.text)
-    cells = [chapter.find(id=link["href"].removeprefix("#")) for link in line.find_all("a")]
-    assert all('"eq-slope"' in cell.find(class_="cell_input").text for cell in cells)
-    theorem = chapter.find(id="thm-even")
-    assert "checked" in theorem.find_all("p")[-1]["class"]
+    assert re.fullmatch(
+        rf"✓ checked: {found} \S+( × \S+)? \(2 cases\); {found} 0", line.summary.text
+    )
+    assert line.pre.text.count('"eq-slope"') == 2
     definition = chapter.find(id="equation-def-square").find_next_sibling()
     assert definition["id"] == "equation-eq-slope"
+
+
+def test_a_check_whose_cell_shows_more_leads_to_it(good):
+    chapter = page(good, "chapter.html")
+    line = chapter.find(id="thm-even").find_all("p")[-1]
+    assert line["class"] == ["checked"]
+    cell = chapter.find(id=line.a["href"].removeprefix("#"))
+    assert '"thm-even"' in cell.find(class_="cell_input").text
 
 
 def test_the_line_of_a_check_leaves_the_output_of_its_cell(good):

@@ -312,11 +312,22 @@ def test_a_list_has_every_equation_with_its_place_and_what_was_found(write):
     assert line.a["href"] == "list.html"
 
 
+def test_a_list_may_have_a_part(write):
+    half = LIST.replace("} page", "} page\n:part: 2/2")
+    _, table, _, said = write(GOOD, listed=half)
+    assert "lists 1/2 of the equations of this page, needs all, once" in said
+    lines = [box.p.a["href"].partition("#")[2] for box in table.find_all(class_="checked-equation")]
+    assert lines == ["equation-def-e", "thm-t", "equation-eq-g"]
+
+
 @pytest.mark.parametrize(
     ("listed", "warned"),
     [
         ("# A list\n\n```{checked-equations} index\n```\n", "index is no page with equations"),
-        ("# A list\n\n```{checked-equations} index\n```\n", "no {checked-equations} lists"),
+        (
+            "# A list\n\n```{checked-equations} index\n```\n",
+            "lists none of the equations of this page, needs all",
+        ),
         ("# A list\n\n```{checked-equations} pag\n```\n", "pag is no page with equations"),
     ],
 )

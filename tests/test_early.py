@@ -155,6 +155,13 @@ CHAPTER, TOC = "book/chapter.md", "_toc.yml"
 # The file, what stands in it, what replaces that, what stands on the line that is named, and what
 # is said.
 MISTAKES = {
+    "tag of a check where there is none": (
+        "book/chapter.md",
+        "ipython3\nimport matplotlib",
+        "ipython3\n:tags: [teaches]\n\nimport matplotlib",
+        "```{code-cell} ipython3",
+        "tag teaches: this cell checks nothing",
+    ),
     "no such source": (CHAPTER, "BOOK2000,OTH", "BOOK200,OTH", "BOOK200,", "no source BOOK200 in"),
     "no such equation": (CHAPTER, "See {eq}`eq-slope`", "See {eq}`eq-slop`", "eq-slop`", "eq-slop"),
     "no such theorem": (CHAPTER, "{prf:ref}`thm-even`", "{prf:ref}`thm-odd`", "thm-odd", "thm-odd"),
@@ -326,6 +333,18 @@ def test_a_mistake_is_named_with_its_file_and_line(mistake, book):
     else:
         assert where == file
         assert at in (book / where).read_text().splitlines()[int(line) - 1]
+
+
+def test_an_equation_of_a_checked_theorem_needs_no_other_check(book):
+    chapter = book / "book" / "chapter.md"
+    text = chapter.read_text()
+    inside = text.replace("$f(-x) = f(x)$, by", "$$ x = x $$ (eq-within)\n\nand, by")
+    chapter.write_text(inside)
+    assert found(book) == []
+    chapter.write_text(inside.replace('verified("thm-even"', 'verified("eq-slope"'))
+    told = "\n".join(found(book))
+    assert "theorem thm-even has no check" in told
+    assert "equation eq-within has no check" in told
 
 
 def test_mistakes_are_told_all_at_once_and_nothing_is_executed(book):

@@ -36,9 +36,9 @@ def names(statement: ast.stmt) -> tuple[set[str], set[str]]:
     bound = {
         one.get_name() for one in scope.get_symbols() if one.is_assigned() or one.is_imported()
     }
-    for part in ast.walk(statement):
-        if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
-            read.add(part.target.id)  # which Python's table does not say
+    for one in ast.walk(statement):
+        if isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name):
+            read.add(one.target.id)  # which Python's table does not say
     inner = scope.get_children()
     while inner:
         part = inner.pop()

@@ -1,11 +1,14 @@
 """A Sphinx extension: lists of all labelled equations, with what their checks found.
 
-``{checked-equations} NAME ...`` lists those of these pages; without a name, the lists themselves.
+``{checked-equations} NAME ...`` lists those of these pages, with ``:part: 1/2`` the first half of
+them, since formulas are heavy; without a name, the lists themselves.
 """
 
+from fractions import Fraction
 from typing import Any
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -14,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class equation_list(nodes.General, nodes.Element):  # noqa: N801 - docutils names nodes so
-    """Replaced by the equations of its "pages" once all pages are read."""
+    """Replaced by "those" equations once all pages are read."""
 
 
 class CheckedEquations(SphinxDirective):
@@ -22,29 +25,38 @@ class CheckedEquations(SphinxDirective):
 
     optional_arguments = 1
     final_argument_whitespace = True
+    option_spec = {"part": directives.unchanged}  # noqa: RUF012
 
     def run(self) -> list[nodes.Node]:
         here = self.env.docname
         folder = self.env.config.root_doc.rpartition("/")[0]
         pages = [f"{folder}/{name}".lstrip("/") for name in " ".join(self.arguments).split()]
-        self.env.get_domain("math").data["has_equations"][here] = True
+        part, _, parts = self.options.get("part", "1/1").partition("/")
+        those = [(page, int(part), int(parts)) for page in pages]
         lists: Any = self.env.equation_lists  # type: ignore[attr-defined]
-        lists.setdefault(here, []).extend(pages)
-        place = equation_list(pages=pages)
-        self.set_source_info(place)
-        return [place]
+        lists.setdefault(here, []).extend(those)
+        self.env.get_domain("math").data["has_equations"][here] = True
+        return [equation_list(those=those)]
+
+
+def equations(env: Any, page: str, part: int, parts: int) -> list[Any]:
+    """This part of the equations of a page."""
+    found = env.checked_equations.get(page, [])
+    return list(found[len(found) * (part - 1) // parts : len(found) * part // parts])
 
 
 def complete(app: Sphinx, env: Any) -> None:
-    """Each page with equations is on a list, if there are lists, and those listed have some."""
-    listed = [page for pages in env.equation_lists.values() for page in pages]
-    for page, found in env.checked_equations.items():
-        if listed and found and page not in listed:
-            logger.warning("no {checked-equations} lists those of this page", location=page)
-    for place, pages in env.equation_lists.items():
-        for page in pages:
+    """Each page with equations is on a list, once and whole, if there are lists."""
+    shares: dict[str, Fraction] = {}
+    for place, those in env.equation_lists.items():
+        for page, _, parts in those:
+            shares[page] = shares.get(page, Fraction()) + Fraction(1, parts)
             if not env.checked_equations.get(page):
                 logger.warning("%s is no page with equations", page, location=place)
+    for page, found in env.checked_equations.items():
+        if shares and found and shares.get(page) != 1:
+            message = "{checked-equations} lists %s of the equations of this page, needs all, once"
+            logger.warning(message, shares.get(page, "none"), location=page)
 
 
 def write_lists(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -52,12 +64,11 @@ def write_lists(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     env: Any = app.env
     for place in list(doctree.findall(equation_list)):
         entries: list[nodes.Node] = []
-        for page in place["pages"]:
-            found = env.checked_equations.get(page)
-            if not found:  # of which complete() warns
-                continue
-            entries.append(nodes.rubric("", "", link(app, docname, page, env.titles[page])))
-            entries += [entry(app, docname, page, *equation) for equation in found]
+        for page, part, parts in place["those"]:
+            if found := equations(env, page, part, parts):
+                title = link(app, docname, page, env.titles[page])
+                entries.append(nodes.rubric("", "", title))
+                entries += [entry(app, docname, page, *equation) for equation in found]
         place.replace_self(entries or [overview(app, docname)])
 
 
@@ -72,11 +83,8 @@ def overview(app: Sphinx, here: str) -> nodes.Node:
     env: Any = app.env
     items = nodes.bullet_list()
     for place in env.collect_relations():
-        found = [
-            one
-            for page in env.equation_lists.get(place, ())
-            for one in env.checked_equations.get(page, ())
-        ]
+        those = env.equation_lists.get(place, ())
+        found = [one for some in those for one in equations(env, *some)]
         if found and place != here:
             checks = sum(bool(findings) for _, _, findings in found)
             text = nodes.Text(
