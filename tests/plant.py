@@ -13,6 +13,7 @@ import myst_nb
 import numpy as np
 
 import bptt
+import experiments
 from booktools import style
 
 SIZE = 1e-5  # of the planted error, relative to the largest entry of both sides
@@ -43,10 +44,17 @@ def spoilt(label, left, right, *, tol, relation="=="):
     unnoticed.append(label)
 
 
+def as_stored(experiment, seed, **setting):
+    """What the row holds: to train again is the build's check, and takes minutes."""
+    (row,) = [r for r in experiments.stored(experiment) if (r.seed, r.setting) == (seed, setting)]
+    return row.measured
+
+
 def main():
     """Run the cells of the chapter as a plain program, without figures and glue."""
     mpl.use("agg")
     bptt.verified, bptt.equations.verified = spoilt, spoilt
+    experiments.repeat = as_stored
     style.use = lambda: None
     myst_nb.glue = lambda *_, **__: None
     names = {"__name__": "__main__", "get_ipython": lambda: None, "display": lambda *_: None}
