@@ -14,7 +14,7 @@ const width = (box) => {
   if (classes.some((one) => one.endsWith("sizing"))) own *= size("size") / size("reset-size");
   const more = (box.text?.length ?? 1) - 1; // letters of a word, which has the width of its first
   own += (box.width ?? 0) + more * 0.5 + (box.italic ?? 0);
-  for (const side of ["width", "marginLeft", "marginRight"]) own += parseFloat(style[side] ?? 0);
+  for (const side of ["width", "marginLeft", "marginRight"]) own += (parseFloat(style[side]) || 0);
   return own;
 };
 
