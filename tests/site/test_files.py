@@ -162,3 +162,9 @@ def test_no_line_can_begin_with_the_mark_that_ends_a_formula(site: Path, page: s
     found = AfterFormulas(site / page).found
     assert found or '<span class="math"' not in (site / page).read_text(encoding="utf-8")
     assert [text[:20] for text in found if re.match("[,.;:?!)]", text)] == []
+
+
+def test_no_list_of_equations_is_heavy(site: Path) -> None:
+    lists = {path.name: path.stat().st_size for path in (site / "book/equations").glob("*.html")}
+    assert len(lists) > 15
+    assert {name: size for name, size in lists.items() if size > 200_000} == {}

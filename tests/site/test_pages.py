@@ -1,7 +1,6 @@
 """Every page, in both themes, on a phone and on a desk."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from conftest import Visit, scroll_through, watched
@@ -44,8 +43,6 @@ def test_no_page_is_wider_than_its_window(visit: Look, page: str, width: int) ->
 
 def test_weight(visit: Look, chapter: str) -> None:
     """All that a chapter loads, compressed, without its figures."""
-    if Path(chapter).name == "equations.html":
-        pytest.skip("no chapter, but a table of every formula of the book")
     weight = visit(chapter, "light", 1280).weight
     assert sum(weight.values()) <= 200_000, weight
 
