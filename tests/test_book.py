@@ -35,7 +35,8 @@ def named(path):
 
 
 def test_every_page_is_in_the_table_of_contents():
-    assert sorted(parse_toc_yaml(ROOT / "_toc.yml")) == [f"book/{path.stem}" for path in PAGES]
+    written = {path.relative_to(ROOT).with_suffix("") for path in (ROOT / "book").rglob("*.md")}
+    assert set(map(Path, parse_toc_yaml(ROOT / "_toc.yml"))) == written
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)

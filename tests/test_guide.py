@@ -6,6 +6,7 @@ import pytest
 from docutils import nodes
 
 from booktools import guide
+from booktools.checked import check_fold
 
 
 def cell(code, *tags):
@@ -41,6 +42,7 @@ def times(*parts):
         (cell("a = 1", "tag_hide-input"), 0),
         (nodes.container("", words(9), cell("a = 1"), classes=["dropdown"]), 0),
         (nodes.paragraph("", "checked and checked", classes=["checked"]), 0),
+        (check_fold("", cell("a = 1"), said=""), 0),
         (nodes.paragraph("", "two words ", nodes.emphasis("", "and two")), 4 / 180),
     ],
 )

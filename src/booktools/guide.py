@@ -12,6 +12,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from .checked import check_fold
+
 DEEPER, EXERCISES = "Going deeper", "Exercises"
 # What most readers take, in minutes: 180 words a minute, 40 s an equation, 3 s a line of code.
 WORD, EQUATION, LINE = 1 / 180, 40 / 60, 3 / 60
@@ -70,9 +72,11 @@ def minutes(section: nodes.Element) -> float:
 
 def is_folded(box: nodes.Element) -> bool:
     """Whether the reader has to open it: a hidden cell, a solution, a check."""
+    if isinstance(box, check_fold):
+        return True
     classes = set(box["classes"])
     hidden = "cell_input" in classes and "tag_hide-input" in box.parent["classes"]
-    return hidden or bool(classes & {"dropdown", "checked", "check", "cell_output"})
+    return hidden or bool(classes & {"dropdown", "checked", "cell_output"})
 
 
 def measure(app: Sphinx, doctree: nodes.document) -> None:
