@@ -15,6 +15,7 @@ from booktools.references import NamesAndYears
 SOURCES = parse_file(Path(__file__).parents[1] / "book/references.bib").entries
 CONFIG = """\
 extensions = ["myst_parser", "sphinxcontrib.bibtex", "booktools.references"]
+source_suffix = {".md": "markdown"}
 bibtex_bibfiles = ["references.bib"]
 bibtex_reference_style = "author_year"
 bibtex_default_style = "names_and_years"

@@ -219,7 +219,10 @@ def test_a_drawing_is_written_for_both_themes(tmp_path):
 def test_files_that_nothing_names_do_not_stay(tmp_path):
     static = tmp_path / "_static"
     (static / "library").mkdir(parents=True)
-    (tmp_path / "page.html").write_text('<link href="_static/book.css"><script src="_static/a.js">')
+    named = (
+        '<link href="_static/book.css"><script src="_static/book.js"><script src="_static/a.js">'
+    )
+    (tmp_path / "page.html").write_text(named)
     (static / "book.css").write_text("url(font.woff2)")
     (static / "book.js").write_text('"index.js"')
     for name in ("a.js", "font.woff2", "index.js", "b.js", "library/c.js"):

@@ -68,7 +68,7 @@ def addresses(app: Sphinx, config: Any) -> None:
 
 def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """Write the page's notebook beside its source, and say what of a page can be downloaded."""
-    if "sourcename" not in context:  # the index, the search, the page for wrong addresses
+    if tree is None or "sourcename" not in context:  # the search, the page for wrong addresses
         return
     source, files = Path(app.env.doc2path(page)), [context["sourcename"]]
     if is_notebook(source):
