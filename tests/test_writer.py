@@ -12,9 +12,9 @@ from booktools import mathematics, writer
 PAGE = """\
 # A page
 
-|   | a |
-|---|---|
-| 1 | 2 |
+|   | a | {math}`h_0` |
+|---|---|-------------|
+| 1 | 2 | 3           |
 
 ```{prf:proof}
 By {cite}`ONE`.
@@ -96,13 +96,17 @@ def page(tmp_path_factory):
     return BeautifulSoup((target / "index.html").read_text(), "html.parser")
 
 
+def test_a_heading_that_is_a_formula_has_a_name(page):
+    assert [head.get("aria-label") for head in page.thead.find_all("th")] == [None, "h_0"]
+
+
 def test_an_empty_cell_is_no_heading(page):
     table = page.table
-    assert [(cell.name, cell.text) for cell in table.thead.find_all(["td", "th"])] == [
+    assert [(cell.name, cell.text) for cell in table.thead.find_all(["td", "th"])][:2] == [
         ("td", ""),
         ("th", "a"),
     ]
-    assert [cell.text for cell in table.tbody.find_all("td")] == ["1", "2"]
+    assert [cell.text for cell in table.tbody.find_all("td")] == ["1", "2", "3"]
 
 
 def test_a_table_can_be_scrolled_by_keyboard(page):

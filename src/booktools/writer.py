@@ -49,6 +49,8 @@ class Rules(HTML5Translator):
             attributes["role"] = "listitem"
         if isinstance(node, nodes.Element) and "style" in node:
             attributes["style"] = ";".join(filter(None, [attributes.get("style"), node["style"]]))
+        if isinstance(node, nodes.Element) and "spoken" in node:
+            attributes["aria-label"] = node["spoken"]
         return str(super().starttag(node, tagname, *args, **attributes))
 
     def visit_entry(self, node: nodes.Element) -> None:
@@ -57,6 +59,11 @@ class Rules(HTML5Translator):
             node.parent.column += 1
             self.body.append("<td></td>\n")
             raise nodes.SkipNode
+        from .search import readable  # late: it needs mathematics, which needs the boxes of here
+
+        formulas = list(node.findall(nodes.math))
+        if in_head and "".join(part.astext() for part in formulas) == node.astext():
+            node["spoken"] = " ".join(readable(part.astext()) for part in formulas)
         super().visit_entry(node)
 
     def visit_table(self, node: nodes.Element) -> None:
