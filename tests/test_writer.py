@@ -96,8 +96,11 @@ def page(tmp_path_factory):
     return BeautifulSoup((target / "index.html").read_text(), "html.parser")
 
 
-def test_a_heading_that_is_a_formula_has_a_name(page):
-    assert [head.get("aria-label") for head in page.thead.find_all("th")] == [None, "h_0"]
+def test_a_heading_that_is_a_formula_has_a_name_for_who_listens(page):
+    heads = page.thead.find_all("th")
+    assert heads[1].find(class_="heard").text == "h_0"
+    assert heads[1].p["aria-hidden"] == "true"
+    assert not heads[0].find(class_="heard")
 
 
 def test_an_empty_cell_is_no_heading(page):

@@ -49,8 +49,8 @@ class Rules(HTML5Translator):
             attributes["role"] = "listitem"
         if isinstance(node, nodes.Element) and "style" in node:
             attributes["style"] = ";".join(filter(None, [attributes.get("style"), node["style"]]))
-        if isinstance(node, nodes.Element) and "spoken" in node:
-            attributes["aria-label"] = node["spoken"]
+        if isinstance(node, nodes.Element) and "unheard" in node:
+            attributes["aria-hidden"] = "true"
         return str(super().starttag(node, tagname, *args, **attributes))
 
     def visit_entry(self, node: nodes.Element) -> None:
@@ -62,9 +62,12 @@ class Rules(HTML5Translator):
         from .search import readable  # late: it needs mathematics, which needs the boxes of here
 
         formulas = list(node.findall(nodes.math))
-        if in_head and "".join(part.astext() for part in formulas) == node.astext():
-            node["spoken"] = " ".join(readable(part.astext()) for part in formulas)
         super().visit_entry(node)
+        if in_head and "".join(part.astext() for part in formulas) == node.astext():
+            # not every program that reads aloud takes a formula for the name of a column
+            name = " ".join(readable(part.astext()) for part in formulas)
+            self.body.append(f'<span class="heard">{escape(name)}</span>')
+            node[0]["unheard"] = True
 
     def visit_table(self, node: nodes.Element) -> None:
         self.body.append(f'<div class="table-box"{SCROLLS.format("table")}>')
