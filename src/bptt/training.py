@@ -54,9 +54,7 @@ class History(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """What training came to: the network (or other parameters), the history, the last state (B, k
-    n), and the moments.
-    """
+    """What training came to: parameters, history, the last state (B, k n), the moments."""
 
     network: Any
     history: History
