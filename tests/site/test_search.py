@@ -1,4 +1,4 @@
-"""The search and the cards, as readers use them; see also tests/test_search.py."""
+"""The search and the cards, as readers use them; see also tests/book/test_search.py."""
 
 import json
 import re
@@ -16,7 +16,7 @@ Contexts = Callable[..., BrowserContext]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 844}
 CHAPTER = "book/gates.html"
-QUESTIONS = tomllib.loads((ROOT / "tests" / "questions.toml").read_text(encoding="utf-8"))
+QUESTIONS = tomllib.loads((ROOT / "tests" / "book" / "questions.toml").read_text(encoding="utf-8"))
 FOUND = "dialog.search ol.found a"
 
 

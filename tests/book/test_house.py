@@ -17,7 +17,7 @@ from sphinx.errors import ExtensionError
 
 from booktools import mathematics, site, theme
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 JUPYTER = ROOT / "jupyter"
 FORMS = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml"))
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))

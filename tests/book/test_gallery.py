@@ -16,7 +16,7 @@ import pytest
 
 import bptt
 
-PAGE = Path(__file__).parents[1] / "book" / "gallery.md"
+PAGE = Path(__file__).parents[2] / "book" / "gallery.md"
 ENTRY = re.compile(r"(.+): largest difference (\S+)")
 SAYS = r"largest difference|shapes differ|not exactly zero"
 ENTRIES = """\

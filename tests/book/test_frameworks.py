@@ -7,7 +7,7 @@ import pytest
 
 from booktools.frameworks import StaleResults, code, stored
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sphinx.util.docutils import docutils_namespace
 
 from booktools.references import NamesAndYears
 
-SOURCES = parse_file(Path(__file__).parents[1] / "book/references.bib").entries
+SOURCES = parse_file(Path(__file__).parents[2] / "book/references.bib").entries
 CONFIG = """\
 extensions = ["myst_parser", "sphinxcontrib.bibtex", "booktools.references"]
 source_suffix = {".md": "markdown"}
@@ -29,7 +29,7 @@ def test_every_source_of_the_book_is_listed_as_it_is_cited(tmp_path):
     (source / "index.md").write_text(f"# All\n\n{cited}\n```{{bibliography}}\n```\n")
     (source / "conf.py").write_text(CONFIG)
     (source / "references.bib").write_bytes(
-        (Path(__file__).parents[1] / "book/references.bib").read_bytes()
+        (Path(__file__).parents[2] / "book/references.bib").read_bytes()
     )
     with docutils_namespace():
         folders = [str(folder) for folder in (source, source, target, target / "trees")]

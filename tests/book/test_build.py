@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BUILD = ("-m", "booktools.build")
 JUPYTER_BOOK = (str(Path(sys.executable).with_name("jupyter-book")), "build")  # without make
 

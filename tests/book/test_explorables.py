@@ -22,7 +22,7 @@ from booktools.mathematics import node
 from bptt import ELMAN, Params, backward, jacobians, summands, unroll
 from bptt.cells import ElmanCell, Partials
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CALL = """
 globalThis.matchMedia = () => ({});
 const modules = await Promise.all(process.argv.slice(1).map((file) => import(file)));

@@ -27,7 +27,7 @@ from experiments.__main__ import known
 from experiments.on_dask import run_on_dask
 from experiments.remedies import Leaky, Relu, first_input, network, orthogonal
 
-SRC = Path(__file__).parents[1] / "src"
+SRC = Path(__file__).parents[2] / "src"
 CALLS = []
 
 # A module of experiments, as chapters have them; it notes each call.

@@ -12,7 +12,7 @@ from sphinx import addnodes
 
 from booktools import mathematics, search
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WORDS = tomllib.loads(search.WORDS.read_text(encoding="utf-8"))
 
 # What can be found of a page

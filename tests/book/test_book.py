@@ -10,7 +10,7 @@ import jupytext
 import pytest
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "book").glob("*.md"))
 FENCE = re.compile(r"^(`{3,})\{code-cell\}.*?^\1$", re.DOTALL | re.MULTILINE)
 DISPLAY = re.compile(r"\$\$(?P<tex>.+?)\$\$(?:[ \t]*\((?P<label>[^\s)]+)\))?", re.DOTALL)
@@ -61,7 +61,7 @@ def test_no_check_compares_an_expression_with_itself(path):
 
 def unnoticed(path):
     """The labels of the checks of a chapter that do not notice a planted error."""
-    command = [sys.executable, str(ROOT / "tests" / "plant.py"), path.name]
+    command = [sys.executable, str(Path(__file__).parent / "plant.py"), path.name]
     result = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout.split()

@@ -50,7 +50,7 @@ def test_contents_and_running_heads_have_the_words_of_the_headings(html):
 
 
 def test_the_cover_says_which_version_it_is():
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     (version,) = re.findall(r"(?m)^version: (.*)$", (root / "CITATION.cff").read_text())
     assert f"<p>Version {version}" in pdf.cover(root)
     assert re.fullmatch(r"|, [1-9]\d? \w+ 20\d\d", pdf.day(root))

@@ -9,7 +9,7 @@ import pytest
 
 from booktools import offers
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted(path for path in (ROOT / "book").glob("*.md") if offers.is_notebook(path))
 
 

@@ -18,7 +18,7 @@ from oracle import agree, difference, sigmoid
 
 import bptt
 
-PAGE = Path(__file__).parents[1] / "book" / "write-a-cell.md"
+PAGE = Path(__file__).parents[2] / "book" / "write-a-cell.md"
 TOLERANCE = 1e-12
 
 

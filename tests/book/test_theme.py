@@ -11,7 +11,7 @@ from sphinx.errors import ExtensionError
 
 from booktools import bundle, explorables, images, palette, site, style, theme
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 THEME = bundle.THEME
 DRAWING = '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" {}><path/></svg>'
 

@@ -9,7 +9,7 @@ import pytest
 
 from booktools import early
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = {
     "_config.yml": """\
 bibtex_bibfiles:

@@ -13,7 +13,7 @@ from sphinx.util.docutils import docutils_namespace
 from booktools.checked import by_hand, in_words
 from booktools.checks import folded, needs, only_checks
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # What a cell does, told from its code
 
