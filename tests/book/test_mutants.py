@@ -33,7 +33,9 @@ def test_the_table_counts_those_that_were_tried(tmp_path, monkeypatch):
     codes = {"killed": 1, "survived": 0, "no tests": 33, "out of time": 152, "not tried": None}
     results.exit_code_by_key = dict(codes)
     results.save()
-    assert mutants.table().split() == ["lags", "2", "of", "4", "50.0%"]
+    first, *others = mutants.table().splitlines()
+    assert first.split() == ["lags", "2", "of", "4", "50.0%"]
+    assert others == ["    survived: survived", "    no tests: no tests"]
 
 
 def test_each_test_of_the_package_is_asked():
