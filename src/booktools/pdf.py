@@ -165,7 +165,7 @@ def cover(root: Path) -> str:
 def day(root: Path) -> str:
     """The day of the last change, where Git knows it."""
     command = ["git", "log", "-1", "--format=, %cd", "--date=format:%d %B %Y"]
-    known = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    known = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8")
     return known.stdout.strip("\n").replace(", 0", ", ") if (root / ".git").exists() else ""
 
 
@@ -181,11 +181,12 @@ def print_html(
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "book.html"
         text = PAGE.format(title=title, style=style, heads=heads(articles), body=body)
-        source.write_text(text, encoding="utf-8")
+        source.write_text(text, encoding="utf-8", newline="\n")
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         options += ["--no-pdf-header-footer", "--generate-pdf-document-outline"]
         options += [f"--user-data-dir={folder}/profile", f"--print-to-pdf={to}"]
-        subprocess.run([chromium, *options, source.as_uri()], check=True, capture_output=True)
+        command = [chromium, *options, source.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return PdfReader(to)
 
 

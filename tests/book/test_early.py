@@ -151,6 +151,7 @@ Nine.
 }
 
 CHAPTER, TOC = "book/chapter.md", "_toc.yml"
+SOLUTION = FILES[CHAPTER][FILES[CHAPTER].index("````{solution-start}") :]
 
 # The file, what stands in it, what replaces that, what stands on the line that is named, and what
 # is said.
@@ -362,7 +363,7 @@ MISTAKES = {
     ),
     "exercise without a solution": (
         CHAPTER,
-        "````{solution-start} ex-square\n:class: dropdown\n````\n\nNine.\n\n````{solution-end}\n````\n",
+        SOLUTION,
         "",
         "{exercise}",
         "ex-square has no solution",
