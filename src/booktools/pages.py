@@ -30,6 +30,11 @@ LITERAL = {
     *("math", "eval-rst", "bibliography", "mermaid"),
 }
 NAMED = re.compile(r"(?s).*<([^<>]+)>\s*")  # a role's text with a title: "this one <label>"
+# What is meant to be a directive or a role, and is text as it stands.
+UNBRACED = re.compile(
+    r"(code-cell|prf:\w+|exercise|solution\S*|(?:list-)?table|figure|margin|note)\b"
+)
+BARE_ROLE = re.compile(r"\{(?:eq|ref|numref|cite(?::\w+)?|doc|term|prf:ref|glue:text|py:\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Page:
     images: list[tuple[str, str, int]] = field(default_factory=list)  # address, description, line
     formulas: list[Formula] = field(default_factory=list)
     statements: list[Label] = field(default_factory=list)  # of sphinx-proof, name "" if missing
-    directives: list[tuple[str, int]] = field(default_factory=list)
+    headings: list[tuple[int, int]] = field(default_factory=list)  # level, line
     mistakes: list[Mistake] = field(default_factory=list)
 
     @cached_property
@@ -160,6 +165,10 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str 
                 page.wrong(line, f"a block begins with {token.markup} and never ends: close it")
             if found := re.match(r"\{([^}\s]+)\}\s*(.*)", token.info):
                 _read_directive(page, md, found[1], found[2], token, line, within)
+            elif found := UNBRACED.match(token.info):
+                page.wrong(line, f"{found[1]} is shown as it stands: write {{{found[1]}}}")
+        elif token.type == "heading_open":
+            page.headings.append((int(token.tag[1]), line))
         elif token.type in ("math_block", "math_block_label", "amsmath"):
             label = token.info if token.type == "math_block_label" else None
             page.formulas.append(Formula(token.content, line, True, label, within))
@@ -175,7 +184,6 @@ def _read_directive(
     page: Page, md: MarkdownIt, name: str, argument: str, token: Token, line: int, within: str
 ) -> None:
     """Read a directive: its options, and its content, if that is MyST."""
-    page.directives.append((name, line))
     parsed = parse_directive_text(_AnyDirective, "", token.content, validate_options=False)
     for warning in parsed.warnings:
         page.wrong(line + 1, f"options of {{{name}}}: {' '.join(warning.msg.split())}")
@@ -207,6 +215,9 @@ def _read_directive(
             page.images.append((argument, str(options.get("alt") or ""), line))
         elif name in ("solution", "solution-start"):
             page.uses.append(Use("exercise", argument.strip(), line))
+        elif name == "checked-equations":  # each with its share: "gates 1/3"
+            part = str(options.get("part", "1/1"))
+            page.uses += [Use("list", f"{one} {part}", line) for one in argument.split()]
     if name not in LITERAL:
         _read_blocks(page, md, body, begin, within)
 
@@ -234,8 +245,12 @@ def _read_inline(page: Page, token: Token, line: int) -> None:
             page.uses.append(Use("image", address, line))
         elif child.type in ("math_inline", "math_inline_double"):
             page.formulas.append(Formula(child.content, line))
-        elif child.type == "text" and "$$" in child.content:
-            page.wrong(line, "a display begins or ends here without its other $$: close it")
+        elif child.type == "text" and "$" in child.content and "\\$" not in token.content:
+            what = ("display", "$$") if "$$" in child.content else ("formula", "$")
+            message = f"a {what[0]} begins or ends here without its other {what[1]}: close it"
+            page.wrong(line, message)
+        elif child.type == "text" and (found := BARE_ROLE.search(child.content)):
+            page.wrong(line, f"{found[0]} is shown as it stands: its text needs `backticks`")
         line += 1 if child.type in ("softbreak", "hardbreak") else child.content.count("\n")
 
 
