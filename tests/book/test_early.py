@@ -67,6 +67,12 @@ from bptt import verified
 verified("eq-oth-same", 1, 1, tol=0)
 ```
 
+```{formulas}
+def-square A square of $x$
+
+eq-oth-same
+```
+
 (oth-end)=
 ## The end
 """,
@@ -165,6 +171,13 @@ MISTAKES = {
     ),
     "no such source": (CHAPTER, "BOOK2000,OTH", "BOOK200,OTH", "BOOK200,", "no source BOOK200 in"),
     "no such equation": (CHAPTER, "See {eq}`eq-slope`", "See {eq}`eq-slop`", "eq-slop`", "eq-slop"),
+    "no such equation for a sheet": (
+        "book/other.md",
+        "eq-oth-same\n```",
+        "eq-oth-some\n```",
+        "eq-oth-some",
+        "no equation eq-oth-some; do you mean eq-oth-same",
+    ),
     "no such theorem": (CHAPTER, "{prf:ref}`thm-even`", "{prf:ref}`thm-odd`", "thm-odd", "thm-odd"),
     "no such figure": (CHAPTER, "{numref}`fig-square`", "{numref}`fig-s`", "`fig-s`", "fig-s"),
     "no such place": (CHAPTER, "[](oth-end)", "[](oth-ende)", "(oth-ende)", "do you mean oth-end"),
