@@ -27,7 +27,9 @@ OWN = {
     "book/how-checked.html": "versions and the machine",
     "book/many-ways.html": "times",
 }
-NUMBER = re.compile(r"[-−]?\d[\d,]*\.?\d*(?:e[-+]\d+)?")
+NUMBER = re.compile(r"[-−]?\d[\d,]*\.?\d*(?:e[-+]\d+| × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
+DIGITS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789", ",")
+ROUNDING = 1e-12  # differences of two right results are below, and their digits chance
 OUTPUTS = """() => [...document.querySelectorAll(".cell[data-cell]")].map((cell) => {
     const text = (box) => {
         const copy = box?.cloneNode(true);
@@ -114,11 +116,11 @@ def same(built: str, live: str) -> bool:
     """Whether two outputs have the same words, and the same numbers to 1e-9."""
 
     def value(text: str) -> float:
-        return float(text.replace("−", "-").replace(",", ""))
+        return float(text.replace(" × 10", "e").translate(DIGITS))
 
     pairs = zip(NUMBER.findall(built), NUMBER.findall(live), strict=False)
     return NUMBER.sub("#", built) == NUMBER.sub("#", live) and all(
-        abs(value(a) - value(b)) <= 1e-9 * abs(value(a)) for a, b in pairs
+        abs(value(a) - value(b)) <= max(1e-9 * abs(value(a)), ROUNDING) for a, b in pairs
     )
 
 
