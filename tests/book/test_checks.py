@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 from booktools.checks import by_hand, folded, in_words, needs, only_checks
+from booktools.formulas import alone
 
 ROOT = Path(__file__).parents[2]
 
