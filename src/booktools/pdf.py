@@ -40,7 +40,7 @@ PAGE = """<!doctype html>
 html, body {{ background: white !important; }}
 article {{ break-before: page; }}
 .cover {{ padding-top: 60mm; text-align: center; }}
-.cover h1 {{ font-size: 30pt; }} .cover p {{ font-size: 12pt; }}
+.cover h1 {{ font-size: 30pt; }} .cover p {{ font-size: 12pt; text-wrap: balance; }}
 .contents {{ break-before: page; }}
 .contents p {{ display: flex; gap: 0.5em; margin: 0.25em 0; }}
 .contents p.section {{ padding-left: 1.5em; font-size: 0.92em; }}
