@@ -46,7 +46,8 @@ site-test: book node_modules/pyright
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
 	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
 
-# Notebooks as Colab gets them, of the last commit, where nothing is installed; needs the package index.
+# Notebooks as Colab gets them, of the last commit, and as readers take them along, where nothing is
+# installed; needs the package index.
 notebooks-test: .venv/installed
 	$(BIN)/python -m pytest -n 0 tests/notebooks
 
