@@ -149,7 +149,9 @@ def state_of(root: Path) -> str:
     settings = [path for path in root.glob("[!.]*") if path.is_file()]
     sources = files(root / "book", root / "src", root / MEASURED)
     chosen = (os.environ.get(name, "") for name in (*ADDRESSES, *ARITHMETIC))
-    return digest(root, [*sources, *settings], *chosen)
+    live = root / ".live" / "pyodide-lock.json"  # with it the cells of the site run
+    brought = live.read_text(encoding="utf-8") if live.is_file() else ""
+    return digest(root, [*sources, *settings], *chosen, brought)
 
 
 def has_changed(root: Path, page: Page) -> bool:

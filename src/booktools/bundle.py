@@ -22,7 +22,7 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from . import explorables, palette
+from . import explorables, live, palette
 from .mathematics import HERE, node, typeset
 
 THEME = HERE / "theme"
@@ -38,7 +38,12 @@ def bundle(app: Sphinx, builder: Any) -> None:
     if not app.config.only_pages:
         fonts = font_faces(root, characters(app), Path(app.doctreedir) / "fonts")
         texts = {"book:palette": palette.css(), "book:fonts": fonts}
-        names = run(root, [*ENTRIES, *explorables.entries()], texts, Path(app.outdir) / "_static")
+        names = run(
+            root,
+            [*ENTRIES, *explorables.entries(), *live.entries(root)],
+            texts,
+            Path(app.outdir) / "_static",
+        )
         record.write_text(json.dumps(names), encoding="utf-8")
     app.config.bundles = json.loads(record.read_text(encoding="utf-8"))
 

@@ -74,7 +74,7 @@ def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], t
     if is_notebook(source):
         target = Path(app.outdir) / "_sources" / f"{page}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(notebook(source), encoding="utf-8")
+        target.write_text(notebook(source), encoding="utf-8", newline="\n")
         files.insert(0, f"{page}.ipynb")
     names = {".ipynb": "Notebook", ".md": "Source"}
     context["downloads"] = [
@@ -121,7 +121,7 @@ def main() -> int:
             target = Path(sys.argv[1]) / source.with_suffix(".ipynb")
             target.parent.mkdir(parents=True, exist_ok=True)
             text = notebook(source, os.environ["GITHUB_REPOSITORY"])
-            target.write_text(text, encoding="utf-8")
+            target.write_text(text, encoding="utf-8", newline="\n")
     return 0
 
 

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 def printed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The words of a chapter with solutions, checks and folded code, as they are printed."""
     target = tmp_path_factory.mktemp("pdf") / "gates.pdf"
-    articles = {"book/gates": pdf.article(site, "book/gates")}
-    document = pdf.print_html(str(program(CHROMIUM)), site, articles, pdf.cover(ROOT), target)
+    pages = [pdf.article(site, "book/gates", ["book/gates"])]
+    document = pdf.print_html(str(program(CHROMIUM)), site, pages, pdf.cover(ROOT), target)
     return " ".join(" ".join(page.extract_text() for page in document.pages).split())
 
 
