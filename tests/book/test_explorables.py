@@ -35,6 +35,7 @@ from bptt import (
     unroll,
 )
 from bptt.cells import ElmanCell, Partials
+from experiments import reading
 
 ROOT = Path(__file__).parents[2]
 CALL = """
@@ -391,6 +392,18 @@ def test_data_leave_the_page_for_a_script_of_their_own(tmp_path):
     script = (tmp_path / "_static" / data).read_text(encoding="utf-8")
     found = json.loads(script.removeprefix("explorables.data=").removesuffix(";\n"))
     assert found == passage.data
+
+
+def test_the_places_that_buttons_lead_to_are_in_the_passage():
+    chapter = (ROOT / "book" / "reading.md").read_text(encoding="utf-8")
+    begin = re.findall(r'index\("(.*?)"\)', chapter)[-1]
+    text = reading.corpus().text(reading.corpus().held_out)
+    shown = text.index(begin)
+    script = (explorables.FOLDER / "reading.mjs").read_text(encoding="utf-8")
+    places = re.findall(r'after\("(.*?)"\)', script)
+    assert len(places) == 3
+    passage = text[shown : shown + 480]
+    assert min(passage.index(words) + len(words) for words in places) >= 40
 
 
 def test_numbers_are_shown_to_three_digits_or_as_a_power_of_ten():

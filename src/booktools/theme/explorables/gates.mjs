@@ -58,7 +58,7 @@ function view(model) {
       pen("circle", `h${t}`, { cx: x(t), cy: y(s.h[t]), r: 3.5, class: "ex-state" });
     }
 
-    pen.text("head paths", 0, RAILS.c - 32, `"paths from "c_1" to "h_{${T}}", the thicker the more comes through"`, "start");
+    pen.text("head paths", 0, RAILS.c - 32, `"paths from "c_1" to "h_{${T}}", thicker is more"`, "start");
     pen.text("rail c", 0, RAILS.c + 5, "c_t", "start");
     pen.text("rail h", 0, RAILS.h + 5, "h_t", "start");
     const way = (key, flow, style, d) => {
@@ -149,8 +149,8 @@ function view(model) {
     parts: [
       html("p", { class: "ex-key" }, "Gates, to open (●) and close (○):"), pads, svg, line,
       html("div", { class: "ex-sliders" },
-        slider(model, "wg", "w_g", "weight of the candidate", [-2, 2, 0.05]),
-        slider(model, "v", "w_i"  + '" = "' + "w_f" + '" = "' + "w_o", "of the gates", [-2, 2, 0.05])),
+        slider(model, "wg", "w_g", "candidate", [-2, 2, 0.05]),
+        slider(model, "v", 'w_i" = "w_f" = "w_o', "gates", [-2, 2, 0.05])),
     ],
   };
 }

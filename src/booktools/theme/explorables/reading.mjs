@@ -96,7 +96,7 @@ function view(model) {
       best.forEach(([letter, chance], n) => {
         const guess = strip.guesses[n];
         guess.letter.textContent = sign(letter);
-        guess.chance.textContent = chance < 0.005 ? "< 1 %" : `${Math.round(100 * chance)} %`;
+        guess.chance.textContent = chance < 0.005 ? "<\u00a01\u00a0%" : `${Math.round(100 * chance)}\u00a0%`;
         guess.node.style.setProperty("--ex-chance", `${Math.round(100 * chance)}%`);
         guess.node.classList.toggle("ex-right", letter === s.came);
       });
@@ -120,18 +120,19 @@ function describe({ k, text, came, networks }) {
   const before = text.slice(Math.max(0, k - 18), k).replaceAll("\n", "¶");
   const [sure, ...less] = networks.toSorted((a, b) => a.bits - b.bits);
   const said = ({ name, bits, best: [[letter, chance]] }) => letter === came
-    ? `the ${full(name)} expected it with ${Math.round(100 * chance)} %` : `the ${full(name)} expected “${spoken(letter)}” and paid ${bits.toFixed(1)} bits`;
+    ? `the ${full(name)} expected it with ${Math.round(100 * chance)}\u00a0%` : `the ${full(name)} expected “${spoken(letter)}” and paid ${bits.toFixed(1)} bits`;
   const spans = networks.map(({ name, roots }) => `${reach(roots)} (${name})`).join(", ");
   return `After “${before}” comes “${spoken(came)}”: ${[sure, ...less].map(said).join("; ")}. Nine tenths of the gradient lie on the last ${spans} characters.`;
 }
 
-const find = (words, more = words.length) => ({ position: explorables.data.text.indexOf(words) + more });
+/** The place after these words. */
+const after = (words) => ({ position: explorables.data.text.indexOf(words) + words.length });
 upgrade("reading", {
   question: "Which past does a prediction use?",
   start: { position: 120, network: "GRU" },
   get presets() {
-    return { '"first letter of a word"': find("Egypt;", 7), '"inside a name"': find("Joseph", 2),
-      '"end of a line"': find(".\n", 1) };
+    return { '"first letter of a word"': after("and presented "), '"inside a name"': after("And Jo"),
+      '"end of a line"': after("alive.") };
   },
   whole: ["network", "position"],
   view,

@@ -145,7 +145,7 @@ function describe({ chunks, K, value, whole, sums, plus }) {
   } else {
     const size = value / whole;
     said.push(size > 0.995 && size < 1.005 ? "Nothing is missing that one would notice."
-      : `The sign is right, and the size is ${show(Math.round(100 * size))} % of what it should be.`);
+      : `The sign is right, and the size is ${show(Math.round(100 * size))}\u00a0% of what it should be.`);
   }
   const wrong = sums[0].findLastIndex((sum) => sum * whole < 0) + 1;
   said.push(wrong === LAGS ? `With ${plus} units of +1 no length up to ${LAGS} is enough.`

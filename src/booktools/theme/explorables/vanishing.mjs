@@ -75,8 +75,7 @@ function view(model) {
       const column = W.map((row) => row[j]);
       const [x, y] = at(column);
       pen.line(`column${j}`, plane.x, plane.y, x, y, `ex-vector ${j ? "ex-first" : ""}`);
-      pen.text(`name${j}`, x + (column[0] < 0 ? -13 : 13), y - 12, `"column ${j + 1}"`, column[0] < 0 ? "end" : "start",
-        "ex-small ex-halo");
+      pen.text(`name${j}`, x, y - 14, `"column ${j + 1}"`, "middle", "ex-small ex-halo");
       move(x, y, column[0], `${show(column[0])}, ${show(column[1])}`);
     });
 
