@@ -226,7 +226,7 @@ def _read_directive(
 
 
 def labels_first(lines: Iterable[str]) -> list[tuple[str, str, int]]:
-    """Of lines that begin with a label: each label, the words after it, the line's number from 0."""
+    """Of lines that begin with a label: each label, the words after it, its line from 0."""
     parts = [(*line.strip().partition(" "), k) for k, line in enumerate(lines)]
     return [(label, words.strip(), k) for label, _, words, k in parts if label]
 
