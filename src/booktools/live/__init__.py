@@ -34,7 +34,7 @@ ENTRIES = [
 ]
 OWN = ("bptt", "booktools", "experiments")  # packages of this repository
 PRESENT = {*OWN, *sys.stdlib_module_names}
-TOOLS = ("__init__", "checks", "frameworks", "palette", "style", "tables")  # that cells import
+TOOLS = ("__init__", "checks", "frameworks", "palette", "passage", "style", "tables")  # for cells
 DATA = ("benchmarks/results/*.json", "examples/*.py", "examples/results/*.json")
 LARGE = ("results/*.jsonl", "texts/*")  # of experiments, which few pages read
 STAND_INS = HERE / "standins"
