@@ -10,8 +10,7 @@ from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from booktools.checks import by_hand, in_words
-from booktools.checks import folded, needs, only_checks
+from booktools.checks import by_hand, folded, in_words, needs, only_checks
 
 ROOT = Path(__file__).parents[2]
 

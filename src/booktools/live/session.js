@@ -70,6 +70,7 @@ self.liveSession = async (index, root, page) => {
   const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${root}_static/${index.style}` });
   document.head.append(style);
   self.liveColours = index.colours;
+  self.liveMacros = index.macros;
   const folder = new URL(`${root}_live/`, location.href).href;
   const answer = await fetch(`${folder}cells/${page}.json`);
   if (!answer.ok) throw new Error("the cells of this page did not come. Is there a connection?");
@@ -160,6 +161,7 @@ self.liveSession = async (index, root, page) => {
     return first < 0 ? last : first; // what is below a change may depend on it
   };
 
+  // Up to this cell, from the first that has to run again; with no cell asked for, all of them.
   async function run(last, asked) {
     panel.hidden = false;
     bar.hidden = true;
@@ -168,7 +170,7 @@ self.liveSession = async (index, root, page) => {
     try {
       if (!mine.started) say("Starting Python. Its files stay on this device; nothing is sent anywhere.");
       await mine.start();
-      const stopped = await execute(from(last), last, asked);
+      const stopped = await execute(asked === undefined ? 0 : from(last), last, asked);
       bar.hidden = true;
       if (!stopped) return say(`Done: cell ${last + 1} of ${plan.length}.`);
       const place = stopped.cell.number === plan[asked]?.number ? "This cell" : `Cell ${at(stopped.cell.number) + 1}, above,`;

@@ -49,17 +49,17 @@ sys.path.insert(0, "/book/src")
 os.makedirs("/book/book", exist_ok=True)
 os.chdir("/book/book")
 `);
-    runner = python.pyimport("runner");
+    runner = python.pyimport("booktools.live.runner");
+    runner.know(JSON.stringify(index.needs), JSON.stringify([...index.packages, "experiments"]));
+    runner.loaded("numpy");
   },
 
   async run({ source, number }) {
-    const asked = runner.wanted(source, (index.needsInPython ??= python.toPy(index.needs))).toJs();
-    const names = asked.filter((name) => index.packages.includes(name) && !(name in python.loadedPackages));
-    if (names.length) await load(names);
-    if (asked.includes("experiments") && index.experiments) {
-      await unpack("experiments");
-      index.experiments = null; // they are there
-    }
+    const names = JSON.parse(runner.wanted(source));
+    const packages = names.filter((name) => name !== "experiments");
+    if (packages.length) await load(packages);
+    if (names.includes("experiments")) await unpack("experiments"); // its rows and texts
+    for (const name of [...names, ...Object.keys(python.loadedPackages)]) runner.loaded(name);
     return JSON.parse(runner.run(source, number));
   },
 };
