@@ -20,7 +20,7 @@ from pybtex.database.input.bibtex import Parser as BibTeX
 
 import bptt
 
-from . import mathematics
+from . import exercises, mathematics
 from .checks import PLACES, describes, needs_check, needs_check_of_its_own, verifies
 from .pages import Label, Mistake, Page, below, extensions, normal, python, read, settings
 
@@ -43,8 +43,9 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
         mistakes += page.mistakes
         if page.front or not any("front matter" in found.message for found in page.mistakes):
             mistakes += front_matter(page)
-        for part in (code, style, figures, statements):
+        for part in (code, style, figures, statements, exercises.mistakes):
             mistakes += part(page)
+    mistakes += exercises.strays(root, pages)
     mistakes += duplicates(pages)
     mistakes += references(root, pages)
     mistakes += checks(pages)

@@ -18,6 +18,7 @@ from .pages import Mistake, Page
 
 NEEDED = {"ask": str, "name": str, "stub": str, "right": str, "compare": list, "wrong": list}
 FIELDS = NEEDED | {"given": str, "tol": float}
+Exercise = dict[str, Any]
 WRONG = {"code": str, "hint": str}
 
 
@@ -26,7 +27,7 @@ def file_of(source: Path) -> Path:
     return source.parent / "exercises" / f"{source.stem}.toml"
 
 
-def read(source: Path) -> dict[str, dict[str, Any]]:
+def read(source: Path) -> dict[str, Exercise]:
     """The exercises of a chapter, by label."""
     file = file_of(source)
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -1,11 +1,11 @@
 """Exercises and who judges them: right answers pass, wrong ones do not, each with its own hint."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+import bptt
 from booktools import exercises
 from booktools.live.judge import judge, values
 
@@ -40,5 +40,94 @@ def test_no_constant_passes(name: str) -> None:
         assert not judge(exercise, code)["passes"], text
 
 
+SQUARES = {
+    "name": "squares",
+    "given": "x = np.array([1.0, 2.0, 3.0])",
+    "right": "def squares(x):\n    return x * x",
+    "compare": ["squares(x)", "squares(x[:2])", "squares(-x) + x"],
+    "wrong": [
+        {"code": "def squares(x):\n    return 2 * x", "hint": "That doubles."},
+        {"code": "def squares(x):\n    return (x * x).sum()", "hint": "That is one number."},
+    ],
+}
+
+
+def said(answer: str) -> str:
+    verdict = judge(SQUARES, answer)
+    assert not verdict["passes"]
+    return str(verdict["said"])
+
+
+def test_of_a_wrong_value_both_are_shown() -> None:
+    assert said("def squares(x):\n    return x**2 + (len(x) == 2)") == (
+        "`squares(x[:2])`, entry (0,), gives 2, needs 1."
+    )
+
+
+def test_what_is_no_number_of_the_right_shape() -> None:
+    answer = "import numpy as np\nsquares = lambda x: {}"
+    cases = {
+        "None": "gives None, needs an array of shape (3,)",
+        "x[:1]": "has shape (1,), needs (3,)",
+        "x * np.nan": "gives nan, needs finite numbers",
+        "x / 0": "gives inf, needs finite numbers",
+        "'9'": "gives '9', needs an array",
+        "[[1], [1, 2]]": "gives [[1], [1, 2]], needs an array",
+    }
+    for value, message in cases.items():
+        assert message in said(answer.format(value))
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        "class Same:\n    def __eq__(self, other): return True\n"
+        "    def __array__(self, *given, **named): return np.array([1.0, 4.0, 9.0])\n"
+        "squares = lambda x: Same()",
+        "squares = lambda x: np.ma.masked_all(3)",
+        "bptt.verified = bptt.equations.verified = lambda *given, **named: None\n"
+        "squares = lambda x: x",
+        "squares = lambda x: x.__imul__(0)",
+        "squares = lambda x: np.array([1.0, 4.0, 9.0])",
+        "squares = lambda x: exit()",
+        "print('Right: all 3 values agree.')\nexit()",
+    ],
+)
+def test_who_cheats_does_not_pass(cheat: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (bptt, bptt.equations):
+        monkeypatch.setattr(module, "verified", module.verified)  # as it is, put back afterwards
+    said(f"import bptt, bptt.equations, numpy as np\n{cheat}")
+
+
+def test_an_answer_that_changes_its_input_passes() -> None:
+    answer = "def squares(x):\n    x *= x\n    return x"
+    assert judge(SQUARES, answer)["passes"] is False  # for the last expression has -x and x
+    assert judge(SQUARES | {"compare": SQUARES["compare"][:2]}, answer)["passes"]
+
+
+def test_an_error_has_its_line() -> None:
+    for answer, message, line in (
+        ("x = 1\nsquares = 1 / 0", "ZeroDivisionError: division by zero", 2),
+        ("\ndef squares(x):\n    return y", "NameError: name 'y' is not defined", 3),
+        ("x = 1\ndef squares(x)\n", "SyntaxError: expected ':'", 2),
+        ("import nothing_of_this_name", "No module named 'nothing_of_this_name'", 1),
+    ):
+        verdict = judge(SQUARES, answer)
+        assert message in verdict["said"]
+        assert verdict["line"] == line
+
+
+def test_what_is_not_defined_and_what_is_printed() -> None:
+    verdict = judge(SQUARES, "print('seen')\nsquare = 1")
+    assert verdict["said"] == "The answer does not define `squares`."
+    assert verdict["printed"] == "seen\n"
+
+
+def test_a_number_that_is_wrong_is_not_told() -> None:
+    number = {"name": "steps", "right": "steps = 7", "compare": ["steps"], "wrong": []}
+    assert judge(number, "steps = 7") == {"passes": True, "said": "Right.", "printed": ""}
+    assert judge(number, "steps = 8")["said"] == "`steps` is not right."
+
+
 def test_of_all_chapters() -> None:
-    assert FIRST <= {chapter for chapter, _ in BOOK.values()}
+    assert {chapter for chapter, _ in BOOK.values()} >= FIRST
