@@ -10,14 +10,21 @@ what the code ``given`` defines. Each ``[[label.wrong]]`` is a typical wrong ``c
 import ast
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .pages import Mistake, Page
 
-NEEDED = {"ask": str, "name": str, "stub": str, "right": str, "compare": list, "wrong": list}
-FIELDS = NEEDED | {"given": str, "tol": float}
+NEEDED: Mapping[str, type] = {
+    "ask": str,
+    "name": str,
+    "stub": str,
+    "right": str,
+    "compare": list,
+    "wrong": list,
+}
+FIELDS: Mapping[str, type] = {**NEEDED, "given": str, "tol": float}
 Exercise = dict[str, Any]
 WRONG = {"code": str, "hint": str}
 
@@ -83,7 +90,7 @@ def wrong_with(table: Any) -> Iterator[str]:
             yield f"compare: {expression!r} does not say {table['name']}"
 
 
-def misfit(table: Any, needed: dict[str, type], known: dict[str, type]) -> str:
+def misfit(table: Any, needed: Mapping[str, type], known: Mapping[str, type]) -> str:
     """The first field that is missing, unknown or of the wrong kind."""
     if not isinstance(table, dict):
         return f"got {table!r}, needs a table"
