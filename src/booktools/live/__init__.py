@@ -144,7 +144,10 @@ def sources(root: Path) -> list[tuple[str, Path]]:
             (f"src/{path.relative_to(STAND_INS).as_posix()}", path)
             for path in STAND_INS.rglob("*.py")
         ),
-        *((f"src/booktools/live/{name}", HERE / name) for name in ("runner.py", "waiting.py")),
+        *(
+            (f"src/booktools/live/{name}", HERE / name)
+            for name in ("judge.py", "runner.py", "waiting.py")
+        ),
     ]
 
 
@@ -233,6 +236,7 @@ def load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: A
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.setup_extension("booktools.live.answers")
     app.connect("doctree-read", number)
     app.connect("html-page-context", load, priority=700)  # after booktools.bundle
     app.connect("build-finished", serve, priority=800)  # before booktools.site
