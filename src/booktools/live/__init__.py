@@ -13,7 +13,6 @@ import shutil
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
