@@ -25,7 +25,9 @@ class Task(ABC):
 
     d: int  #: inputs at each step
     m: int  #: outputs at each step
-    within: ClassVar[float]  #: an output off by less is right, unless steps_right says else
+    within: ClassVar[
+        float
+    ]  #: an output is right if it is off by less, unless steps_right says else
     successive: ClassVar[int]  #: learned after so many sequences in a row that are right
     below: ClassVar[float] = np.inf  #: and if their mean squared error is less than this
 
