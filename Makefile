@@ -2,9 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book page watch test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench examples experiments clean
+.PHONY: book live page watch test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench examples experiments clean
 
 book: .venv/installed
+	$(BIN)/python -m booktools.build
+
+# The same with cells that run in the browser: Python for it comes from its distribution, each file
+# against a hash, or from a folder: make live WHEELS=folder. Once here, make book does the same.
+live: .venv/installed
+	$(BIN)/python -m booktools.live.wheels $(WHEELS)
 	$(BIN)/python -m booktools.build
 
 # One chapter into the site that stands, and what it needs executed: make page PAGE=gates
@@ -40,7 +46,8 @@ site-test: book node_modules/pyright
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
 	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
 
-# Notebooks as Colab gets them, of the last commit, where nothing is installed; needs the package index.
+# Notebooks as Colab gets them, of the last commit, and as readers take them along, where nothing is
+# installed; needs the package index.
 notebooks-test: .venv/installed
 	$(BIN)/python -m pytest -n 0 tests/notebooks
 
@@ -74,7 +81,7 @@ experiments: .venv/installed
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m experiments $(EXPERIMENTS)
 
 clean:
-	rm -rf .venv .venv-bench node_modules _build build dist mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
+	rm -rf .live .venv .venv-bench node_modules _build build dist mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache src/*.egg-info
 
 # Anew for each lock, so that nothing older stays. uv takes seconds; pip, where uv has no build, a minute.
 .venv/installed: requirements.txt requirements-dev.txt constraints.txt package-lock.json

@@ -22,7 +22,7 @@ from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from . import explorables, palette
+from . import explorables, live, palette
 from .mathematics import HERE, node, typeset
 
 THEME = HERE / "theme"
@@ -40,7 +40,8 @@ def bundle(app: Sphinx, builder: Any) -> None:
         fonts = font_faces(root, characters(app), Path(app.doctreedir) / "fonts")
         texts = {"book:palette": palette.css(), "book:fonts": fonts}
         static = Path(app.outdir) / "_static"
-        names = run(root, [*ENTRIES, *explorables.entries()], texts, static)
+        entries = [*ENTRIES, *explorables.entries(), *live.entries(root)]
+        names = run(root, entries, texts, static)
         # No page loads it as it is: booktools.search puts what can be found before it.
         (static / names.pop(FINDER)).replace(Path(app.doctreedir) / FINDER)
         record.write_text(json.dumps(names), encoding="utf-8")

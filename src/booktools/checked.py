@@ -7,7 +7,6 @@ label, a check of nothing and an image without a description are warnings, and w
 build.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,13 +14,18 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from .checks import PLACES, describes, folded, needs_check, needs_check_of_its_own
+from .checks import (
+    CHECK,
+    PLACES,
+    describes,
+    folded,
+    in_words,
+    needs_check,
+    needs_check_of_its_own,
+)
 from .pages import python
 
 logger = logging.getLogger(__name__)
-CHECK = re.compile(r"(?P<label>\S+) checked(?: in (?P<cases>\d+) cases)?: (?P<found>.+)")
-NUMBER = re.compile(r"-?\d\.\d+e[+-]\d+")
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Check(NamedTuple):
@@ -30,6 +34,11 @@ class Check(NamedTuple):
     label: str
     found: str
     cell: nodes.Element
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What tells a script on the page which check of which cell this is."""
+        return {"check": self.label, "from": self.cell["cell_index"]}
 
 
 class check_fold(nodes.General, nodes.Element):  # noqa: N801 - docutils names nodes so
@@ -123,20 +132,6 @@ def collect_checks(doctree: nodes.document) -> list[Check]:
     return checks
 
 
-def in_words(cases: str | None, found: str) -> str:
-    """What a check has found, as a person writes it."""
-    found = NUMBER.sub(lambda number: by_hand(float(number[0])), found)
-    return found if cases is None else f"{found} ({cases} cases)"
-
-
-def by_hand(number: float) -> str:
-    """A number of two digits as a person writes it: 0.25, 2.2 × 10⁻¹⁶."""
-    if number == 0 or 0.001 <= abs(number) < 1000:
-        return f"{float(f'{number:.1e}'):g}".replace("-", "−")
-    digits, _, power = f"{number:.1e}".replace("-", "−", number < 0).partition("e")
-    return f"{digits} × 10{str(int(power)).translate(RAISED)}"
-
-
 def cells_of_lines(doctree: nodes.document, checks: list[Check]) -> list[list[nodes.Element]]:
     """The cells that stand in the line of what they check, each after those that prepare it."""
     cells = [
@@ -180,9 +175,11 @@ def line_of(checks: list[Check], groups: list[list[nodes.Element]]) -> nodes.Ele
         line = nodes.paragraph("", "✓ checked: ", classes=["checked"])
         for k, check in enumerate(checks):
             line += nodes.Text("; " if k else "")
-            line += nodes.reference("", check.found, refid=check.cell["ids"][0], internal=True)
+            to = check.cell["ids"][0]
+            line += nodes.reference("", check.found, refid=to, internal=True, data=check.data)
         return line
     fold = check_fold("", said="; ".join(check.found for check in checks))
+    fold["found"] = [(check.found, check.data) for check in checks]
     for group in inside:
         groups[:] = [other for other in groups if other is not group]
         for cell in group:
@@ -210,7 +207,11 @@ def look_at_images(app: Sphinx, doctree: nodes.document) -> None:
 
 def visit_fold(self: Any, line: check_fold) -> None:
     self.body.append(self.starttag(line, "details", "", CLASS="check"))
-    self.body.append(f"<summary>✓ checked: {self.encode(line['said'])}</summary>\n")
+    spans = (
+        f'<span data-check="{data["check"]}" data-from="{data["from"]}">{self.encode(found)}</span>'
+        for found, data in line["found"]
+    )
+    self.body.append(f"<summary>✓ checked: {'; '.join(spans)}</summary>\n")
 
 
 def depart_fold(self: Any, line: check_fold) -> None:
@@ -234,4 +235,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-purge-doc", forget)
     app.connect("doctree-read", read_page)
     app.connect("doctree-read", look_at_images)
-    return {"parallel_read_safe": False, "env_version": 3}
+    return {"parallel_read_safe": False, "env_version": 4}

@@ -7,11 +7,15 @@ and goes with it.
 """
 
 import ast
+import re
 import symtable
 from pathlib import Path
 
 STATEMENTS = ("theorem", "lemma", "proposition", "corollary", "property")  # of sphinx-proof
 PLACES = {"check": True, "teaches": False}  # whether a cell stands in the line of its check
+CHECK = re.compile(r"(?P<label>\S+) checked(?: in (?P<cases>\d+) cases)?: (?P<found>.+)")
+NUMBER = re.compile(r"-?\d\.\d+e[+-]\d+")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def needs_check(label: str) -> bool:
@@ -27,6 +31,20 @@ def needs_check_of_its_own(kind: str) -> bool:
 def describes(alt: str, address: str) -> bool:
     """Whether a text says what an image shows: not nothing, not its file's name."""
     return len(alt.split()) >= 3 and not (address and Path(address).name in alt)
+
+
+def in_words(cases: str | None, found: str) -> str:
+    """What a check has found, as a person writes it."""
+    found = NUMBER.sub(lambda number: by_hand(float(number[0])), found)
+    return found if cases is None else f"{found} ({cases} cases)"
+
+
+def by_hand(number: float) -> str:
+    """A number of two digits as a person writes it: 0.25, 2.2 × 10⁻¹⁶."""
+    if number == 0 or 0.001 <= abs(number) < 1000:
+        return f"{float(f'{number:.1e}'):g}".replace("-", "−")
+    digits, _, power = f"{number:.1e}".replace("-", "−", number < 0).partition("e")
+    return f"{digits} × 10{str(int(power)).translate(RAISED)}"
 
 
 def names(statement: ast.stmt) -> tuple[set[str], set[str]]:

@@ -6,6 +6,7 @@ Nothing is executed and Sphinx is not needed, so that the whole book is read in 
 import ast
 import contextlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -218,8 +219,16 @@ def _read_directive(
         elif name == "checked-equations":  # each with its share: "gates 1/3"
             part = str(options.get("part", "1/1"))
             page.uses += [Use("list", f"{one} {part}", line) for one in argument.split()]
+        elif name == "formulas":
+            page.uses += [Use("eq", label, begin + k) for label, _, k in labels_first(parsed.body)]
     if name not in LITERAL:
         _read_blocks(page, md, body, begin, within)
+
+
+def labels_first(lines: Iterable[str]) -> list[tuple[str, str, int]]:
+    """Of lines that begin with a label: each label, the words after it, its line from 0."""
+    parts = [(*line.strip().partition(" "), k) for k, line in enumerate(lines)]
+    return [(label, words.strip(), k) for label, _, words, k in parts if label]
 
 
 def below(options: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -19,14 +19,14 @@ from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import yaml
-from bs4 import BeautifulSoup, SoupStrainer, Tag
+from bs4 import BeautifulSoup, Tag
+from bs4.filter import SoupStrainer
 from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 QUESTION = "Why does the last output of a recurrent network depend on all its previous states?"
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<link rel="stylesheet" href="{style}">
 <style>
 @page {{
   size: A4; margin: 24mm 20mm;
@@ -34,6 +34,9 @@ PAGE = """<!doctype html>
   @bottom-center {{ content: counter(page); font: 9pt sans-serif; color: #666; }}
 }}
 @page :first {{ @top-left {{ content: none; }} @bottom-center {{ content: none; }} }}
+</style>
+<link rel="stylesheet" href="{style}">
+<style>
 html, body {{ background: white !important; }}
 article {{ break-before: page; }}
 .cover {{ padding-top: 60mm; text-align: center; }}

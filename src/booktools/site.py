@@ -56,7 +56,7 @@ def write(path: Path, text: str) -> None:
 def sweep(html: Path) -> None:
     """Remove the static files that neither a page nor a bundle names."""
     static = html / "_static"
-    readers = [*html.rglob("*.html"), *static.glob("book.*")]
+    readers = [*html.rglob("*.html"), *static.glob("book.*"), *html.glob("_live/index.json")]
     named = "".join(path.read_text(encoding="utf-8") for path in readers)
     for path in static.rglob("*"):
         if path.is_file() and path.name not in named:

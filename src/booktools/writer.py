@@ -49,6 +49,8 @@ class Rules(HTML5Translator):
             attributes["role"] = "listitem"
         if isinstance(node, nodes.Element) and "style" in node:
             attributes["style"] = ";".join(filter(None, [attributes.get("style"), node["style"]]))
+        if isinstance(node, nodes.Element) and "data" in node:
+            attributes |= {f"data-{name}": str(value) for name, value in node["data"].items()}
         if isinstance(node, nodes.Element) and "unheard" in node:
             attributes["aria-hidden"] = "true"
         return str(super().starttag(node, tagname, *args, **attributes))

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
+from booktools import packed
+
 ROOT = Path(__file__).parents[2]
 BUILD = ("-m", "booktools.build")
 JUPYTER_BOOK = (str(Path(sys.executable).with_name("jupyter-book")), "build")  # without make
@@ -202,7 +204,8 @@ def sites(book):
 def good(tmp_path_factory):
     """A small book, built."""
     book = tmp_path_factory.mktemp("good")
-    for name in ("_config.yml", "constraints.txt", "package.json", "package-lock.json"):
+    locks = ("constraints.txt", "package.json", "package-lock.json")
+    for name in ("_config.yml", *locks, *packed.METADATA):
         shutil.copy(ROOT / name, book)
     (book / "node_modules").symlink_to(ROOT / "node_modules")
     without = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.md")

@@ -46,7 +46,7 @@
     for (const node of [copy, ...copy.querySelectorAll("[id]")]) node.removeAttribute("id");
     for (const node of [copy, ...copy.querySelectorAll("[tabindex]")]) node.removeAttribute("tabindex");
     for (const node of [copy, ...copy.querySelectorAll(".later, .laid")]) node.classList.remove("later", "laid");
-    for (const mark of copy.querySelectorAll(".headerlink")) mark.remove();
+    for (const mark of copy.querySelectorAll(".headerlink, .answer")) mark.remove();
     for (const image of copy.querySelectorAll("img")) {
       image.src = new URL(image.getAttribute("src"), url).href;
       image.loading = "eager";

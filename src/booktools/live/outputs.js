@@ -1,0 +1,67 @@
+// What a cell has given, where its old output stood; and the lines of what it has checked.
+const element = (name, properties) => Object.assign(document.createElement(name), properties);
+
+// A figure for each theme, as the page has them.
+const figures = (svg, alt) => {
+  const twin = Object.entries(self.liveColours).reduce((text, [a, b]) => text.replaceAll(a, b), svg);
+  return [["in-light", svg], ["in-dark", twin]].map(([className, text]) =>
+    element("img", { className, alt, src: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}` }));
+};
+
+const block = (output, old) => {
+  if (output.svg) {
+    const alt = old?.querySelector("img")?.alt;
+    return figures(output.svg, alt ? `As run here: ${alt}` : "The figure that this cell drew");
+  }
+  if (output.markdown) return [self.liveRender(output.markdown)];
+  if (output.error) {
+    const where = output.line ? `Line ${output.line}: ` : "";
+    const trace = element("details", {});
+    trace.append(element("summary", { textContent: "Where" }), element("pre", { textContent: output.trace.join("") }));
+    const said = element("pre", { className: "error", textContent: where + output.error });
+    return output.trace.length > 1 ? [said, trace] : [said];
+  }
+  return [element("pre", { textContent: (output.text ?? output.value).replace(/\n$/, "") })];
+};
+
+// The lines below equations: ✓ and what was found, or ✗ and both values.
+const check = (cell, outputs) => {
+  const from = cell.dataset.cell;
+  const places = new Map();
+  for (const { check: label, fails, found } of outputs) {
+    if (!(label ?? fails)) continue;
+    const all = [...document.querySelectorAll(`[data-check="${CSS.escape(label ?? fails)}"][data-from="${from}"]`)];
+    const turn = places.get(label ?? fails) ?? 0;
+    places.set(label ?? fails, turn + 1);
+    const place = all[Math.min(turn, all.length - 1)];
+    if (!place) continue;
+    place.textContent = fails ? `fails: ${found}` : found;
+    place.classList.toggle("fails", Boolean(fails));
+    const line = place.closest("summary, p.checked");
+    const mark = line.firstChild; // "✓ checked: "
+    mark.nodeValue = line.querySelector(".fails") ? "✗ " : "✓ checked here: ";
+  }
+};
+
+export const show = (cell, outputs, label) => {
+  check(cell, outputs);
+  const old = cell.querySelector(":scope > .cell_output");
+  const figure = old?.querySelector("figure");
+  const live = element("div", { className: "cell_output live-output" });
+  live.setAttribute("role", "group");
+  live.setAttribute("aria-label", label);
+  for (const output of outputs.filter((one) => !one.check)) {
+    const parts = block(output, old);
+    if (!output.svg || !figure) live.append(...parts);
+    else { // its caption stays
+      const copy = figure.cloneNode(true);
+      copy.removeAttribute("id");
+      for (const image of copy.querySelectorAll("img")) image.remove();
+      copy.prepend(...parts);
+      live.append(copy);
+    }
+  }
+  cell.querySelector(":scope > .live-output")?.remove();
+  if (old) old.hidden = true;
+  if (live.children.length) cell.append(live);
+};

@@ -1,0 +1,1 @@
+"""Stands in, in the browser, for the backend of notebooks."""
