@@ -102,16 +102,17 @@ FRONT = """\
 ---
 myst:
   html_meta:
-    description: A page of a small book.
+    description: The {} of a small book.
 ---
 
 """
 
 PAGES = {
-    "index.md": FRONT + "# Front\n\nTo [the chapter](chapter.md).\n",
+    "index.md": FRONT.format("front") + "# Front\n\nTo [the chapter](chapter.md).\n",
     "chapter.md": CHAPTER,
-    "equations.md": FRONT + "# Every equation\n\n```{checked-equations} chapter\n```\n",
-    "references.md": FRONT + "# References\n\n```{bibliography}\n```\n",
+    "equations.md": FRONT.format("equations")
+    + "# Every equation\n\n```{checked-equations} chapter\n```\n",
+    "references.md": FRONT.format("sources") + "# References\n\n```{bibliography}\n```\n",
     "references.bib": "@misc{BOOK, author = {Someone}, title = {Some title}, year = {2000}}\n",
 }
 
@@ -208,7 +209,7 @@ def good(tmp_path_factory):
     for name in ("_config.yml", *locks, *packed.METADATA):
         shutil.copy(ROOT / name, book)
     (book / "node_modules").symlink_to(ROOT / "node_modules")
-    without = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.md")
+    without = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.md", "exercises")
     for name in ("src", "book"):
         shutil.copytree(ROOT / name, book / name, ignore=without)
     (book / "_toc.yml").write_text(TOC)
