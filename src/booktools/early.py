@@ -479,10 +479,16 @@ def formulas(root: Path, pages: list[Page]) -> Iterator[Mistake]:
     macros = json.dumps(below(settings(root), "sphinx", "config").get("math_macros") or {})
     for page in pages:
         for formula in page.formulas:
-            answer = mathematics.typeset(formula.tex, formula.display, macros)
-            if "error" in answer:
-                message = f"formula cannot be set: {answer['error']}"
-                yield Mistake(page.file, formula.line, message)
+            yield from unset(formula.tex, formula.display, macros, page.file, formula.line)
+        for tex, file, line in exercises.formulas(page):
+            yield from unset(tex, False, macros, file, line)
+
+
+def unset(tex: str, display: bool, macros: str, file: Path, line: int) -> Iterator[Mistake]:
+    """Why KaTeX cannot set a formula."""
+    answer = mathematics.typeset(tex, display, macros)
+    if "error" in answer:
+        yield Mistake(file, line, f"formula cannot be set: {answer['error']}")
 
 
 def _perhaps(name: str, there: Iterable[str]) -> str:

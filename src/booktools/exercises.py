@@ -1,13 +1,14 @@
 """What the exercises of a chapter ask for as code: ``exercises/NAME.toml`` beside it.
 
-One table for each label. ``ask`` says what to define, in one line, and ``name`` under which name;
-``stub`` is what the reader begins with. ``right`` is Python that defines the same, with NumPy and
-``bptt`` alone. The expressions of ``compare`` are what the two must agree in, up to ``tol``, with
-what the code ``given`` defines. Each ``[[label.wrong]]`` is a typical wrong ``code`` and its
-``hint``. :mod:`booktools.live.judge` judges.
+One table for each label. ``ask`` says what to define, a line of text with `code` and $formulas$,
+and ``name`` under which name; ``stub`` is what the reader begins with. ``right`` is Python that
+defines the same, with NumPy and ``bptt`` alone. The expressions of ``compare`` are what the two
+must agree in, up to ``tol``, with what the code ``given`` defines. Each ``[[label.wrong]]`` is a
+typical wrong ``code`` and its ``hint``. :mod:`booktools.live.judge` judges.
 """
 
 import ast
+import contextlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ NEEDED: Mapping[str, type] = {
 }
 FIELDS: Mapping[str, type] = {**NEEDED, "given": str, "tol": float}
 Exercise = dict[str, Any]
+KINDS = {"`": "code", "$": "math"}
 WRONG = {"code": str, "hint": str}
 
 
@@ -54,14 +56,37 @@ def mistakes(page: Page) -> Iterator[Mistake]:
         if label not in found:
             message = f"exercise {label} has no table in exercises/{file.name}: add [{label}]"
             yield Mistake(page.file, line, message)
-    text = file.read_text(encoding="utf-8") if found else ""
     for label, table in found.items():
-        heading = re.search(rf"^\[+{re.escape(label)}\b", text, re.MULTILINE)
-        line = text[: heading.start()].count("\n") + 1 if heading else 1
+        line = line_of(label, file)
         if label not in asked:
             yield Mistake(file, line, f"{label} is no exercise of {page.file.name}")
         for message in wrong_with(table):
             yield Mistake(file, line, f"{label}: {message}")
+
+
+def line_of(label: str, file: Path) -> int:
+    """The line at which a table begins."""
+    text = file.read_text(encoding="utf-8")
+    heading = re.search(rf"^\[+{re.escape(label)}\b", text, re.MULTILINE)
+    return text[: heading.start()].count("\n") + 1 if heading else 1
+
+
+def pieces(ask: str) -> Iterator[tuple[str, str]]:
+    """What is asked, piece by piece: text, code or math."""
+    for part in re.split(r"(`[^`]+`|\$[^$]+\$)", ask):
+        if part[:1] in KINDS:
+            yield KINDS[part[0]], part[1:-1]
+        elif part:
+            yield "text", part
+
+
+def formulas(page: Page) -> Iterator[tuple[str, Path, int]]:
+    """The formulas in what is asked, each with its file and line; of a file that can be read."""
+    with contextlib.suppress(tomllib.TOMLDecodeError):
+        for label, table in read(page.file).items():
+            for kind, text in pieces(str(table.get("ask", ""))):
+                if kind == "math":
+                    yield text, file_of(page.file), line_of(label, file_of(page.file))
 
 
 def wrong_with(table: Any) -> Iterator[str]:

@@ -224,6 +224,13 @@ MISTAKES = {
         "[ex-square]",
         "wrong 1, line 1: this is no Python",
     ),
+    "exercise with a formula that is none": (
+        ASKED,
+        "Define `f(x)`.",
+        "Define `f(x)` by $x^$.",
+        "[ex-square]",
+        "formula cannot be set",
+    ),
     "exercises that are no TOML": (ASKED, 'name = "f"', 'name = "f', 'name = "f', "no TOML"),
     "no such source": (CHAPTER, "BOOK2000,OTH", "BOOK200,OTH", "BOOK200,", "no source BOOK200 in"),
     "no such equation": (CHAPTER, "See {eq}`eq-slope`", "See {eq}`eq-slop`", "eq-slop`", "eq-slop"),

@@ -4,7 +4,6 @@ What is asked for comes from :mod:`booktools.exercises`. The box stands where th
 are live; a reader without scripts does not see it.
 """
 
-import re
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,18 @@ from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node
 from booktools import exercises
 from booktools.live import brought, write_json
 
-BOX = """\
-<div class="answer" data-exercise="{label}">
-<p id="{label}-ask">{ask}</p>
+WRITTEN = """\
 <textarea aria-labelledby="{label}-ask" rows="{rows}" wrap="off" spellcheck="false" \
 autocapitalize="off" autocomplete="off">
 {stub}</textarea>
 <p><button type="button">Check</button> <button type="button">Reset</button></p>
 <div role="status"></div>
-</div>
 """
+PIECES = {
+    "text": nodes.Text,
+    "code": lambda text: nodes.literal("", text),
+    "math": lambda text: nodes.math("", text),
+}
 
 
 def ask(app: Sphinx, doctree: nodes.document) -> None:
@@ -38,15 +39,18 @@ def ask(app: Sphinx, doctree: nodes.document) -> None:
         app.env.note_dependency(str(exercises.file_of(source)))
     for node in doctree.findall(nodes.Admonition):
         if isinstance(node, exercise_node | exercise_enumerable_node) and node["label"] in found:
-            node += nodes.raw("", box(node["label"], found[node["label"]]), format="html")
+            node += box(node["label"], found[node["label"]])
 
 
-def box(label: str, exercise: exercises.Exercise) -> str:
+def box(label: str, exercise: exercises.Exercise) -> nodes.container:
     """The box of one exercise."""
-    ask = re.sub("`(.+?)`", r"<code>\1</code>", escape(exercise["ask"], quote=False))
+    asked = nodes.paragraph(ids=[f"{label}-ask"])
+    for kind, text in exercises.pieces(exercise["ask"]):
+        asked += PIECES[kind](text)
     stub = exercise["stub"].strip("\n")
-    rows = stub.count("\n") + 2
-    return BOX.format(label=label, ask=ask, stub=escape(stub, quote=False), rows=rows)
+    written = WRITTEN.format(label=label, stub=escape(stub, quote=False), rows=stub.count("\n") + 2)
+    parts = (asked, nodes.raw("", written, format="html"))
+    return nodes.container("", *parts, classes=["answer"], data={"exercise": label})
 
 
 def serve(app: Sphinx, exception: Exception | None) -> None:

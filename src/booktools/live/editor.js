@@ -24,7 +24,7 @@ self.liveEditor = (pre, text, { label, at = 0, changed, run, next }) => {
         indentOnInput(),
         bracketMatching(),
         syntaxHighlighting(classHighlighter),
-        EditorView.contentAttributes.of({ "aria-label": label }),
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
         EditorView.updateListener.of((update) => update.docChanged && changed(view.state.doc.toString())),
       ],
     }),
