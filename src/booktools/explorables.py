@@ -40,7 +40,7 @@ def take_data(app: Sphinx, doctree: nodes.document) -> None:
             while bundle.parent.get("nb_element") != "cell_code_output":
                 bundle = bundle.parent  # with the same in other formats
             output = bundle.parent
-            output.parent["data"] = found.groupdict()
+            output.parent["moving"] = found.groupdict()
             output.remove(bundle)
             if not output.children:
                 output.parent.remove(output)
@@ -48,7 +48,7 @@ def take_data(app: Sphinx, doctree: nodes.document) -> None:
 
 def write_data(cell: nodes.Element, folder: Path) -> str:
     """The name of the script with the data of a cell, which is written."""
-    name, text = cell["data"]["name"], f"explorables.data={cell['data']['json']};\n"
+    name, text = cell["moving"]["name"], f"explorables.data={cell['moving']['json']};\n"
     file = folder / f"{name}-data.{hashlib.sha256(text.encode()).hexdigest()[:10]}.js"
     file.write_text(text, encoding="utf-8", newline="\n")
     return file.name
@@ -74,7 +74,7 @@ def load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: A
 
 
 def has_data(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Element) and "data" in node
+    return isinstance(node, nodes.Element) and "moving" in node
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

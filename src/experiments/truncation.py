@@ -1,4 +1,4 @@
-"""Chapter 9, cutting it short: training with a window, and how far its gradient is off on the way.
+"""Cutting it short: training with a window, and how far its gradient is off on the way.
 
 At each step the network says what its input was four steps ago. Inputs are +1 or -1 at random, so
 that there is nothing to guess from. Of 10 steps there are only 1,024 sequences: the loss and the
