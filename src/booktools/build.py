@@ -27,8 +27,9 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from sphinx.util.console import nocolor
 
-from . import early
+from . import early, exercises
 from .cache import (
+    ADDRESSES,
     ARITHMETIC,
     MEASURED,
     digest,
@@ -45,7 +46,6 @@ COLOUR = re.compile(r"\x1b\[[\d;]*m")
 IN_CELL = re.compile(r"Cell In\[(\d+)\], line (\d+)")  # of a traceback
 WARNED = re.compile(r"ipykernel_\d+/\d+\.py:(\d+): ")
 TIMEOUT = 300  # seconds for one cell
-ADDRESSES = ("BOOK_URL", "GITHUB_REPOSITORY")  # which pages show
 
 
 def execute(root: Path, pages: list[Page]) -> bool:
@@ -147,7 +147,7 @@ def write(root: Path, only: list[Page]) -> bool:
 def state_of(root: Path) -> str:
     """All that the site is made from, in one hash."""
     settings = [path for path in root.glob("[!.]*") if path.is_file()]
-    sources = files(root / "book", root / "src", root / MEASURED)
+    sources = files(*(root / name for name in ("book", "src", "examples", MEASURED)))
     chosen = (os.environ.get(name, "") for name in (*ADDRESSES, *ARITHMETIC))
     live = root / ".live" / "pyodide-lock.json"  # with it the cells of the site run
     brought = live.read_text(encoding="utf-8") if live.is_file() else ""
@@ -157,9 +157,10 @@ def state_of(root: Path) -> str:
 def has_changed(root: Path, page: Page) -> bool:
     """Whether a page of the site is older than its source, or than what that imports or reads."""
     html = root / "_build" / "html" / f"{page.name}.html"
+    written = (page.file, exercises.file_of(page.file))
     return (
         not html.is_file()
-        or html.stat().st_mtime < page.file.stat().st_mtime
+        or any(file.is_file() and html.stat().st_mtime < file.stat().st_mtime for file in written)
         or bool(page.cells and not is_executed(execution_cache(root, page)))
     )
 

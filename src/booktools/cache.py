@@ -40,6 +40,7 @@ SHOWS_WORDS = {"getsource", "getsourcelines", "getdoc", "getcomments", "__doc__"
 # What a kernel may see of the reader's environment: where programs and packages are, what Windows
 # needs, and what chooses the arithmetic, which names the cache, too.
 ARITHMETIC = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
+ADDRESSES = ("BOOK_URL", "GITHUB_REPOSITORY")  # which pages and the package's metadata show
 MAY_SEE = (
     *("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
     *("TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT"),
@@ -70,16 +71,18 @@ def files(*folders: Path) -> list[Path]:
 def key(root: Path, page: Page) -> str:
     """What the outputs of a chapter depend on, in one hash."""
     written = tuple(cell.source for cell in page.cells)
-    cells = "\n".join(map(python, written))
-    return _key(root, page.file, (*written, str(page.front.get("kernelspec"))), cells)
+    return _key(root, page.file, (*written, str(page.front.get("kernelspec"))), program(written))
+
+
+def program(cells: Iterable[str]) -> str:
+    """The code of these cells, one after the other."""
+    return "\n".join(map(python, cells))
 
 
 @cache  # for the build asks, and Sphinx again
 def _key(root: Path, file: Path, written: tuple[str, ...], cells: str) -> str:
     modules = reached(cells, file)
-    read = set(_data(root, file.parent, cells))
-    for module in modules - {RUNNER}:
-        read |= _data(root, module.parent, _text(module))
+    read = read_by(root, cells, file, modules)
     texts = {module: _text(module) for module in modules}
     if not SHOWS_WORDS & _names(_tree(cells)):
         texts = {module: code.without_words(text) for module, text in texts.items()}
@@ -103,6 +106,14 @@ def reached(cells: str, path: Path) -> set[Path]:
         - found
     ):
         found = code.followed(found | more)
+    return found
+
+
+def read_by(root: Path, cells: str, path: Path, modules: set[Path]) -> set[Path]:
+    """The files that a chapter's cells name, and those that these modules name."""
+    found = set(_data(root, path.parent, cells))
+    for module in modules - {RUNNER}:
+        found |= _data(root, module.parent, _text(module))
     return found
 
 

@@ -22,7 +22,7 @@ from pybtex.database.input.bibtex import Parser as BibTeX
 
 import bptt
 
-from . import explorables, mathematics
+from . import exercises, explorables, mathematics
 from .checks import PLACES, describes, names, needs_check, needs_check_of_its_own, verifies
 from .pages import Label, Mistake, Page, below, extensions, normal, python, read, settings
 
@@ -48,8 +48,9 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
         mistakes += page.mistakes
         if page.front or not any("front matter" in found.message for found in page.mistakes):
             mistakes += front_matter(page)
-        for part in (headings, code, shown, style, figures, statements):
+        for part in (headings, code, shown, style, figures, statements, exercises.mistakes):
             mistakes += part(page)
+    mistakes += exercises.strays(root, pages)
     mistakes += duplicates(pages)
     mistakes += descriptions(pages)
     mistakes += solutions(pages)

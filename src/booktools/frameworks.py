@@ -51,8 +51,8 @@ def main() -> None:
     folder = Path("examples").resolve()
     sys.path.insert(0, str(folder))
     for name in sys.argv[1:]:
-        results = {"code": code(folder / f"{name}.py")}
-        results |= plain(runpy.run_path(str(folder / f"{name}.py"))["results"]())
+        program = folder / f"{name}.py"
+        results = {"code": code(program)} | plain(runpy.run_path(str(program))["results"]())
         lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(v)}" for key, v in results.items())
         target = folder / "results" / f"{name}.json"
         target.parent.mkdir(exist_ok=True)

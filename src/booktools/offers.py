@@ -16,6 +16,8 @@ import nbformat
 import yaml
 from sphinx.application import Sphinx
 
+from . import packed
+
 # The branch on which the workflow puts the notebooks as .ipynb, since Colab reads no Markdown.
 NOTEBOOKS = "notebooks"
 BINDER = "https://mybinder.org/v2/gh"
@@ -67,23 +69,35 @@ def addresses(app: Sphinx, config: Any) -> None:
 
 
 def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
-    """Write the page's notebook beside its source, and say what of a page can be downloaded."""
+    """Write what of a page can be taken along, and say what there is, for the page's menu."""
     if tree is None or "sourcename" not in context:  # the search, the page for wrong addresses
         return
-    source, files = Path(app.env.doc2path(page)), [context["sourcename"]]
+    source = Path(app.env.doc2path(page))
+    offered = [("Source, .md", context["sourcename"])]
     if is_notebook(source):
-        target = Path(app.outdir) / "_sources" / f"{page}.ipynb"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(notebook(source), encoding="utf-8", newline="\n")
-        files.insert(0, f"{page}.ipynb")
-    names = {".ipynb": "Notebook", ".md": "Source"}
+        text = notebook(source)
+        name, along = packed.pack(Path(app.confdir), source, text, app.config.html_title)
+        alone = Path(app.outdir) / "_sources" / f"{page}.ipynb"
+        alone.parent.mkdir(parents=True, exist_ok=True)
+        alone.write_text(text, encoding="utf-8", newline="\n")
+        alone.with_name(name).write_bytes(along)
+        offered = [
+            (
+                f"Notebook and all it needs, .zip, {size(along)}",
+                Path(page).with_name(name).as_posix(),
+            ),
+            ("Notebook, .ipynb", f"{page}.ipynb"),
+            *offered,
+        ]
     context["downloads"] = [
-        (
-            f"{names[Path(file).suffix]}, {Path(file).suffix}",
-            context["pathto"](f"_sources/{file}", 1),
-        )
-        for file in files
+        (words, context["pathto"](f"_sources/{file}", 1)) for words, file in offered
     ]
+
+
+def size(content: bytes) -> str:
+    """How large a file is, as browsers write it."""
+    kilobytes = round(len(content) / 1000)
+    return f"{kilobytes} kB" if kilobytes < 1000 else f"{kilobytes / 1000:.1f} MB"
 
 
 def cite(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:

@@ -27,7 +27,6 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 QUESTION = "Why does the last output of a recurrent network depend on all its previous states?"
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<link rel="stylesheet" href="{style}">
 <style>
 @page {{
   size: A4; margin: 24mm 20mm;
@@ -35,10 +34,13 @@ PAGE = """<!doctype html>
   @bottom-center {{ content: counter(page); font: 9pt sans-serif; color: #666; }}
 }}
 @page :first {{ @top-left {{ content: none; }} @bottom-center {{ content: none; }} }}
+</style>
+<link rel="stylesheet" href="{style}">
+<style>
 html, body {{ background: white !important; }}
 article {{ break-before: page; }}
 .cover {{ padding-top: 60mm; text-align: center; }}
-.cover h1 {{ font-size: 30pt; }} .cover p {{ font-size: 12pt; }}
+.cover h1 {{ font-size: 30pt; }} .cover p {{ font-size: 12pt; text-wrap: balance; }}
 .contents {{ break-before: page; }}
 .contents p {{ display: flex; gap: 0.5em; margin: 0.25em 0; }}
 .contents p.section {{ padding-left: 1.5em; font-size: 0.92em; }}

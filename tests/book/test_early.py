@@ -154,10 +154,22 @@ Nine.
 ````{solution-end}
 ````
 """,
+    "book/exercises/chapter.toml": """[ex-square]
+ask = "Define `f(x)`."
+name = "f"
+stub = "def f(x): ..."
+right = "def f(x): return x**2"
+compare = ["f(3)", "f(4)"]
+
+[[ex-square.wrong]]
+code = "def f(x): return 2 * x"
+hint = "That doubles."
+""",
 }
 
 CHAPTER, TOC = "book/chapter.md", "_toc.yml"
 SOLUTION = FILES[CHAPTER][FILES[CHAPTER].index("````{solution-start}") :]
+ASKED = "book/exercises/chapter.toml"
 
 # The file, what stands in it, what replaces that, what stands on the line that is named, and what
 # is said.
@@ -169,6 +181,50 @@ MISTAKES = {
         "```{code-cell} ipython3",
         "tag teaches: this cell checks nothing",
     ),
+    "exercise of another name": (
+        ASKED,
+        "[ex-square]",
+        "[ex-squares]",
+        "[ex-squares]",
+        "ex-squares is no exercise of chapter.md",
+    ),
+    "exercise without code": (
+        CHAPTER,
+        "{exercise}\n:label: ex-square",
+        "{exercise}\n:label: ex-cube",
+        "```{exercise}",
+        r"ex-cube has no table in exercises/chapter.toml: add \[ex-cube\]",
+    ),
+    "exercise without a part": (ASKED, 'name = "f"\n', "", "[ex-square]", "needs name"),
+    "exercise with a part of another name": (
+        ASKED,
+        "compare =",
+        'hints = "x"\ncompare =',
+        "[ex-square]",
+        "got hints, needs one of",
+    ),
+    "exercise with a part of another kind": (
+        ASKED,
+        '["f(3)", "f(4)"]',
+        '"f(3)"',
+        "[ex-square]",
+        "compare: got 'f\\(3\\)', needs a list",
+    ),
+    "exercise that compares something else": (
+        ASKED,
+        '"f(4)"',
+        '"g(4)"',
+        "[ex-square]",
+        "'g\\(4\\)' does not say f",
+    ),
+    "exercise whose code is none": (
+        ASKED,
+        "return 2 * x",
+        "return 2 *",
+        "[ex-square]",
+        "wrong 1, line 1: this is no Python",
+    ),
+    "exercises that are no TOML": (ASKED, 'name = "f"', 'name = "f', 'name = "f', "no TOML"),
     "no such source": (CHAPTER, "BOOK2000,OTH", "BOOK200,OTH", "BOOK200,", "no source BOOK200 in"),
     "no such equation": (CHAPTER, "See {eq}`eq-slope`", "See {eq}`eq-slop`", "eq-slop`", "eq-slop"),
     "no such equation for a sheet": (
@@ -496,6 +552,11 @@ def test_mistakes_are_told_all_at_once_and_nothing_is_executed(book):
         assert re.search(MISTAKES[name][-1], result.stderr), name
     assert "4 mistakes in 1 files; nothing was executed." in result.stderr
     assert not (book / "book" / "executed").exists()
+
+
+def test_exercises_of_no_page_are_named(book):
+    (book / "book" / "exercises" / "chapters.toml").write_text("")
+    assert found(book) == ["book/exercises/chapters.toml:1: no page of the book is named chapters"]
 
 
 def test_a_notebook_with_outputs_is_not_committed(book):

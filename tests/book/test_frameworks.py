@@ -1,11 +1,12 @@
 """Stored results of the programs in PyTorch and JAX."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from booktools.frameworks import StaleResults, code, stored
+from booktools.frameworks import StaleResults, code, main, stored
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -31,6 +32,18 @@ def test_results_of_other_code_are_refused_by_name(folder, file):
     (folder / file).write_text("n = 2\n")
     with pytest.raises(StaleResults, match=r"one\.py: .* make examples"):
         stored(str(folder), "one")
+
+
+def test_a_program_that_runs_is_stored_as_it_is_read(folder, monkeypatch):
+    program = folder.rename(folder.with_name("examples")) / "two.py"
+    program.write_text(
+        "from problem import n\ndef results():\n    return {'n': n, 'a': (n, 0.5)}\n"
+    )
+    monkeypatch.chdir(program.parents[1])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", ["frameworks", "two"])
+    main()
+    assert stored("examples", "two") == {"n": 1, "a": [1, 0.5]}
 
 
 def test_a_program_that_never_ran_is_named(folder):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,7 +38,7 @@ def test_a_notebook_for_colab_brings_the_book_first():  # and make notebooks-tes
 
 def offered(offer, page="book/matrices", tree=True, base="", outdir=None):
     """What an offer adds to the context of a page."""
-    config = SimpleNamespace(html_baseurl=base, copyright="2026")
+    config = SimpleNamespace(html_baseurl=base, copyright="2026", html_title="Book")
     env = SimpleNamespace(doc2path=lambda page: str(ROOT / f"{page}.md"))
     app = SimpleNamespace(confdir=ROOT, outdir=outdir, config=config, env=env)
     context = {"sourcename": f"{page}.md", "pathto": lambda address, resource: f"../{address}"}
@@ -46,15 +47,28 @@ def offered(offer, page="book/matrices", tree=True, base="", outdir=None):
     return {name: context[name] for name in context.keys() - given}
 
 
-def test_a_page_that_runs_offers_its_notebook_and_its_source(tmp_path):
-    notebook = "_sources/book/matrices.ipynb"
-    assert offered(offers.take_along, outdir=tmp_path)["downloads"] == [
-        ("Notebook, .ipynb", f"../{notebook}"),
+def test_a_page_that_runs_offers_all_it_needs_its_notebook_and_its_source(tmp_path):
+    found = offered(offers.take_along, outdir=tmp_path)["downloads"]
+    folder = tmp_path / "_sources" / "book"
+    along, alone = folder / "product-rule-in-rnns-matrices.zip", folder / "matrices.ipynb"
+    size = round(along.stat().st_size / 1000)
+    assert found == [
+        (f"Notebook and all it needs, .zip, {size} kB", f"../_sources/book/{along.name}"),
+        ("Notebook, .ipynb", "../_sources/book/matrices.ipynb"),
         ("Source, .md", "../_sources/book/matrices.md"),
     ]
-    assert (tmp_path / notebook).read_text(encoding="utf-8") == offers.notebook(
-        CHAPTERS[0].parent / "matrices.md"
-    )
+    text = offers.notebook(CHAPTERS[0].parent / "matrices.md")
+    assert alone.read_text(encoding="utf-8") == text
+    with zipfile.ZipFile(along) as archive:
+        packed = archive.read(f"{along.stem}/book/matrices.ipynb")
+    assert packed.decode() == text
+
+
+@pytest.mark.parametrize(
+    ("length", "written"), [(65_536, "66 kB"), (999_499, "999 kB"), (999_600, "1.0 MB")]
+)
+def test_sizes_are_written_as_browsers_do(length, written):
+    assert offers.size(bytes(length)) == written
 
 
 def test_a_page_without_cells_offers_its_source_alone(tmp_path):

@@ -1,12 +1,16 @@
 """The files of the site, without a browser: links, figures, policy, valid HTML."""
 
+import ast
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
+from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from zipfile import ZipFile
 
 from conftest import ROOT
 
@@ -109,6 +113,40 @@ def test_policy_comes_before_anything_is_loaded(site: Path, page: str) -> None:
     assert rules["default-src"] == "'self'"
     assert "script-src" not in rules
     assert not re.search(r"http|\*|unsafe-eval", policy)
+
+
+def test_what_is_taken_along_is_whole(site: Path, page: str) -> None:
+    """The README names what is there; what code imports and reads lies where it looks."""
+    links = [attributes.get("href", "") for tag, attributes in tags(site / page) if tag == "a"]
+    zips = [link for link in links if link.endswith(".zip")]
+    assert len(zips) == len([link for link in links if link.endswith(".ipynb")])
+    for link in zips:
+        with ZipFile((site / page).parent / unquote(link)) as archive:
+            files = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+        readme = files["README.md"].decode()
+        command = r'pip install -c (\S+) "(\S+)\[book\]" jupyterlab\n +jupyter lab (\S+)\n'
+        ((versions, wheel, notebook),) = re.findall(command, readme)
+        assert {versions, wheel, notebook} <= files.keys()
+        cells = [c["source"] for c in json.loads(files[notebook])["cells"] if "outputs" in c]
+        sources = {"": "\n".join(map("".join, cells))}
+        sources |= {name: files[name].decode() for name in files if name.endswith(".py")}
+        for file, code in sources.items():
+            asked = [*imported(code, file.split("/")[-2] if file else "")]
+            asked += re.findall(r'"\.\./([^"\n]+)"', code)
+            there = [*files, *map(str, chain(*(Path(name).parents for name in files)))]
+            assert [name for name in asked if name not in there] == []
+
+
+def imported(code: str, package: str) -> Iterator[str]:
+    """The modules of the book's tools and trainings that a source imports, beside a notebook."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom):
+            module = f"{package}.{node.module or ''}" if node.level else str(node.module)
+            first, _, inner = module.partition(".")
+            names = [inner] if inner else ["__init__", *(alias.name for alias in node.names)]
+            for file in (f"{first}/{name}.py" for name in names):
+                if first in ("booktools", "experiments") and (ROOT / "src" / file).is_file():
+                    yield f"book/{file}"
 
 
 def test_html_is_valid(site: Path) -> None:

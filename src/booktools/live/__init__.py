@@ -11,10 +11,8 @@ import hashlib
 import json
 import shutil
 import sys
-import zipfile
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from booktools.offers import is_notebook
+from booktools.packed import archive
 from booktools.palette import IN_THE_DARK
 
 logger = logging.getLogger(__name__)
@@ -34,7 +33,7 @@ ENTRIES = [
 ]
 OWN = ("bptt", "booktools", "experiments")  # packages of this repository
 PRESENT = {*OWN, *sys.stdlib_module_names}
-TOOLS = ("__init__", "checks", "frameworks", "palette", "style", "tables")  # that cells import
+TOOLS = ("__init__", "checks", "frameworks", "palette", "passage", "style", "tables")  # for cells
 DATA = ("benchmarks/results/*.json", "examples/*.py", "examples/results/*.json")
 LARGE = ("results/*.jsonl", "texts/*")  # of experiments, which few pages read
 STAND_INS = HERE / "standins"
@@ -132,16 +131,6 @@ def reached(name: str, edges: dict[str, set[str]]) -> set[str]:
 # What the site serves
 
 
-def archive(files: Iterable[tuple[str, Path]]) -> bytes:
-    """A zip of these files, under these names, the same on every build."""
-    sink = BytesIO()
-    with zipfile.ZipFile(sink, "w") as target:
-        for name, path in sorted(files):
-            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            target.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
-    return sink.getvalue()
-
-
 def sources(root: Path) -> list[tuple[str, Path]]:
     """What is always there in the browser: the repository's own code, and small data."""
     src = root / "src"
@@ -154,7 +143,10 @@ def sources(root: Path) -> list[tuple[str, Path]]:
             (f"src/{path.relative_to(STAND_INS).as_posix()}", path)
             for path in STAND_INS.rglob("*.py")
         ),
-        *((f"src/booktools/live/{name}", HERE / name) for name in ("runner.py", "waiting.py")),
+        *(
+            (f"src/booktools/live/{name}", HERE / name)
+            for name in ("judge.py", "runner.py", "waiting.py")
+        ),
     ]
 
 
@@ -180,7 +172,8 @@ def serve(app: Sphinx, exception: Exception | None) -> None:
         shutil.copytree(folder, python)
     names: dict[str, Any] = {}
     for name, files in (("book", sources(root)), ("experiments", stored(root))):
-        names[name] = kept(target, f"{name}.zip", archive(files))
+        content = {path: file.read_bytes() for path, file in files}
+        names[name] = kept(target, f"{name}.zip", archive(content))
     names["worker"] = kept(target, "worker.js", (HERE / "worker.js").read_bytes())
     names |= {
         "python": python.name,
@@ -242,6 +235,7 @@ def load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: A
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.setup_extension("booktools.live.answers")
     app.connect("doctree-read", number)
     app.connect("html-page-context", load, priority=700)  # after booktools.bundle
     app.connect("build-finished", serve, priority=800)  # before booktools.site

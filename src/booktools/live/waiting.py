@@ -41,7 +41,7 @@ class Imports:
         self.loaded: set[str] = set()
         self.waiting: list[Waiting] = []
 
-    def missing(self, statement: ast.stmt) -> set[str]:
+    def missing(self, statement: ast.AST) -> set[str]:
         """The packages that a statement imports, of those that are not loaded and can be."""
         found: set[str] = set()
         for module in imported(statement):

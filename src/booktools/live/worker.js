@@ -34,6 +34,13 @@ const load = async (names) => {
   if (missing.length) throw new Error(`${missing.join(", ")} did not come whole, or cannot be used`);
 };
 
+const bring = async (names) => {
+  const packages = names.filter((name) => name !== "experiments");
+  if (packages.length) await load(packages);
+  if (names.includes("experiments")) await unpack("experiments"); // its rows and texts
+  for (const name of [...names, ...Object.keys(python.loadedPackages)]) runner.loaded(name);
+};
+
 const jobs = {
   async start(given) {
     ({ folder, index } = given);
@@ -55,12 +62,14 @@ os.chdir("/book/book")
   },
 
   async run({ source, number }) {
-    const names = JSON.parse(runner.wanted(source));
-    const packages = names.filter((name) => name !== "experiments");
-    if (packages.length) await load(packages);
-    if (names.includes("experiments")) await unpack("experiments"); // its rows and texts
-    for (const name of [...names, ...Object.keys(python.loadedPackages)]) runner.loaded(name);
+    await bring(JSON.parse(runner.wanted(source)));
     return JSON.parse(runner.run(source, number));
+  },
+
+  async judge({ exercise, answer }) {
+    await bring(JSON.parse(runner.imported(answer)));
+    const { judge } = python.pyimport("booktools.live.judge");
+    return judge(python.toPy(exercise), answer).toJs({ dict_converter: Object.fromEntries });
   },
 };
 
