@@ -29,11 +29,10 @@ lab: .venv/installed
 	# its settings: the page that it starts on, and that a double click opens Markdown as a notebook
 	JUPYTER_CONFIG_PATH=$(CURDIR)/jupyter $(BIN)/jupyter lab
 
-check: .venv/installed
+check: .venv/installed node_modules/pyright
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	@test -d node_modules/pyright || $(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
 	$(BIN)/node node_modules/pyright/index.js
 	$(BIN)/codespell
 
@@ -43,9 +42,8 @@ pdf: book
 
 # In a real browser; needs Chromium and Java, which pip and npm do not bring. All of it takes ten
 # minutes and more; SITE_TESTS="-k ..." chooses.
-site-test: book
+site-test: book node_modules/pyright
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
-	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
 	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
 
 # Notebooks as Colab gets them, of the last commit, and as readers take them along, where nothing is
@@ -64,9 +62,9 @@ reproducible: .venv/installed
 linkcheck: .venv/installed
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/linkcheck
 
+# All of them take hours; MUTANTS="bptt.lags.*" chooses. Stopped and called again, it goes on.
 mutants: .venv/installed
-	$(BIN)/mutmut run
-	$(BIN)/mutmut results
+	$(BIN)/python -m booktools.mutants $(MUTANTS)
 
 # Long, and best left alone; PyTorch and JAX have an environment of their own.
 bench: .venv/installed .venv-bench/installed
@@ -99,4 +97,9 @@ clean:
 .venv-bench/installed: requirements-bench.txt
 	$(PYTHON) -m venv --clear .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@
+
+# What the checks and the tests in a browser need from npm, beside what the book needs.
+node_modules/pyright: .venv/installed
+	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
 	@touch $@

@@ -27,7 +27,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from sphinx.util.console import nocolor
 
-from . import early
+from . import early, exercises
 from .cache import (
     ADDRESSES,
     ARITHMETIC,
@@ -157,9 +157,10 @@ def state_of(root: Path) -> str:
 def has_changed(root: Path, page: Page) -> bool:
     """Whether a page of the site is older than its source, or than what that imports or reads."""
     html = root / "_build" / "html" / f"{page.name}.html"
+    written = (page.file, exercises.file_of(page.file))
     return (
         not html.is_file()
-        or html.stat().st_mtime < page.file.stat().st_mtime
+        or any(file.is_file() and html.stat().st_mtime < file.stat().st_mtime for file in written)
         or bool(page.cells and not is_executed(execution_cache(root, page)))
     )
 

@@ -26,7 +26,8 @@ from . import explorables, live, palette
 from .mathematics import HERE, node, typeset
 
 THEME = HERE / "theme"
-ENTRIES = [THEME / name for name in ("book.css", "book.js", "first.js")]
+FINDER = "finder.js"
+ENTRIES = [THEME / name for name in ("book.css", "book.js", "first.js", FINDER)]
 AT_ONCE = re.compile("Main-Regular|Math-Italic|Size")
 
 
@@ -38,12 +39,11 @@ def bundle(app: Sphinx, builder: Any) -> None:
     if not app.config.only_pages:
         fonts = font_faces(root, characters(app), Path(app.doctreedir) / "fonts")
         texts = {"book:palette": palette.css(), "book:fonts": fonts}
-        names = run(
-            root,
-            [*ENTRIES, *explorables.entries(), *live.entries(root)],
-            texts,
-            Path(app.outdir) / "_static",
-        )
+        static = Path(app.outdir) / "_static"
+        entries = [*ENTRIES, *explorables.entries(), *live.entries(root)]
+        names = run(root, entries, texts, static)
+        # No page loads it as it is: booktools.search puts what can be found before it.
+        (static / names.pop(FINDER)).replace(Path(app.doctreedir) / FINDER)
         record.write_text(json.dumps(names), encoding="utf-8")
     app.config.bundles = json.loads(record.read_text(encoding="utf-8"))
 

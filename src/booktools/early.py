@@ -11,6 +11,8 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
+from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,15 +22,18 @@ from pybtex.database.input.bibtex import Parser as BibTeX
 
 import bptt
 
-from . import mathematics
-from .checks import PLACES, describes, needs_check, needs_check_of_its_own, verifies
+from . import exercises, explorables, mathematics
+from .checks import PLACES, describes, names, needs_check, needs_check_of_its_own, verifies
 from .pages import Label, Mistake, Page, below, extensions, normal, python, read, settings
 
 # Roles that refer, and the kinds of labels that they may lead to; None: to any.
 ROLES = {"eq": {"equation"}, "ref": None, "numref": None, "prf:ref": None, "exercise": {"exercise"}}
 TAGS = [f"{what}-{part}" for what in ("hide", "remove") for part in ("input", "output", "cell")]
-TAGS += PLACES
-DRAWS = {"matplotlib.pyplot", "bptt.figures"}
+TAGS += [*PLACES, "raises-exception", *(f"explorable-{name}" for name in explorables.NAMES)]
+OPTIONS = {
+    "options of a cell": ["tags", "mystnb"],
+    "mystnb": ["figure", "image", "markdown_format"],
+}
 
 
 def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mistake]]:
@@ -43,9 +48,13 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
         mistakes += page.mistakes
         if page.front or not any("front matter" in found.message for found in page.mistakes):
             mistakes += front_matter(page)
-        for part in (code, style, figures, statements):
+        for part in (headings, code, shown, style, figures, statements, exercises.mistakes):
             mistakes += part(page)
+    mistakes += exercises.strays(root, pages)
     mistakes += duplicates(pages)
+    mistakes += descriptions(pages)
+    mistakes += solutions(pages)
+    mistakes += lists(pages)
     mistakes += references(root, pages)
     mistakes += checks(pages)
     mistakes += formulas(root, [page for page in pages if not only or page.file.stem in only])
@@ -135,20 +144,81 @@ def code(page: Page) -> Iterator[Mistake]:
                 line = cell.line + (error.lineno or 1) - 1
                 yield Mistake(page.file, line, f"this is no Python: {error.msg}")
         for tag in cell.options.get("tags") or []:
-            if tag not in TAGS and (near := get_close_matches(str(tag), TAGS, cutoff=0.8)):
-                yield Mistake(page.file, cell.fence, f"no tag {tag}: do you mean {near[0]}?")
+            if tag not in TAGS:
+                yield Mistake(page.file, cell.fence, f"no tag {tag}{_perhaps(str(tag), TAGS)}")
             if tag == "teaches" and not verifies(ast.parse(python(cell.source))):
                 message = "tag teaches: this cell checks nothing; take the tag away"
                 yield Mistake(page.file, cell.fence, message)
-        if strange := set(below(cell.options, "mystnb")) & {"figures", "images", "img", "fig"}:
-            message = f"mystnb: {strange.pop()} says nothing: it is figure, and image"
-            yield Mistake(page.file, cell.fence, message)
+        for where, given in (
+            ("options of a cell", cell.options),
+            ("mystnb", below(cell.options, "mystnb")),
+        ):
+            for strange in set(given) - set(OPTIONS[where]):
+                known = ", ".join(OPTIONS[where])
+                message = f"{where}: {strange} says nothing: there are {known}"
+                yield Mistake(page.file, cell.fence, message)
+        for module, line in imports(python(cell.source)):
+            if find_spec(module) is None:
+                message = f"no module {module} here: a chapter imports what requirements.txt has"
+                yield Mistake(page.file, cell.line + line - 1, message)
     for name, call, line in page.calls:
         if name.endswith("default_rng") and not call.args and not call.keywords:
             yield Mistake(page.file, line, "default_rng() differs at each build: give it a seed")
         elif re.fullmatch(r"(np|numpy)\.random\.(?!default_rng|Generator|[A-Z])\w+", name):
             message = f"{name} has no seed of its own: draw from np.random.default_rng(seed)"
             yield Mistake(page.file, line, message)
+
+
+def imports(source: str) -> Iterator[tuple[str, int]]:
+    """What a piece of code imports, by the first part of its name, and the line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0], node.lineno
+
+
+def shown(page: Page) -> Iterator[Mistake]:
+    """Only the last line of a cell is shown, and a table is there to be shown."""
+    trees = [ast.parse(python(cell.source)) for cell in page.cells]
+    used = set().union(*(names(statement)[0] for tree in trees for statement in tree.body))
+    for cell, tree in zip(page.cells, trees, strict=True):
+        silent = cell.source.rstrip().endswith(";")
+        for node in ast.walk(tree):
+            line = cell.line + getattr(node, "lineno", 1) - 1
+            is_last = bool(tree.body) and node is tree.body[-1] and not silent
+            match node:
+                case ast.Expr(value=ast.Call() as call) if is_table(call) and not is_last:
+                    message = "this table is not shown: make it the last line of its cell, alone"
+                    yield Mistake(page.file, line, message)
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if (
+                    is_table(call) and name not in used
+                ):
+                    yield Mistake(page.file, line, f"this table is not shown: end with {name}")
+                case ast.Expr(value=ast.Name() | ast.Attribute() | ast.Subscript()) if (
+                    node in tree.body[:-1]
+                ):
+                    message = "this shows nothing: only the last line of a cell is shown"
+                    yield Mistake(page.file, line, message)
+
+
+def is_table(call: ast.Call) -> bool:
+    """Whether a call makes a table of :mod:`booktools.tables`."""
+    return ast.unparse(call.func).rpartition(".")[2] == "Table"
+
+
+def headings(page: Page) -> Iterator[Mistake]:
+    """A page has one title, first, and no level is left out below it."""
+    before = 0
+    for level, line in page.headings:
+        if before and level == 1:
+            yield Mistake(page.file, line, "a second title: a section begins with ##")
+        elif level > before + 1:
+            needed = "#" * (before + 1)
+            yield Mistake(page.file, line, f"a heading of level {level}: here {needed} can stand")
+        before = level
+    if not page.headings and not page.mistakes:
+        yield Mistake(page.file, 1, "no title: begin the text with a line `# Title`")
 
 
 def style(page: Page) -> Iterator[Mistake]:
@@ -248,6 +318,55 @@ def duplicates(pages: list[Page]) -> Iterator[Mistake]:
             place = f"{other.file.name}:{before.line}"
             message = f"duplicate label {label.name}, which {place} has, too: rename one of them"
             yield Mistake(page.file, label.line, message)
+
+
+def descriptions(pages: list[Page]) -> Iterator[Mistake]:
+    """No two pages have one description, as a copied front matter has."""
+    first: dict[str, Page] = {}
+    for page in pages:
+        text = str(below(page.front, "myst", "html_meta").get("description"))
+        if first.setdefault(text, page) is not page and text != "None":
+            message = f"the description is that of {first[text].file.name}: say what this page has"
+            yield Mistake(page.file, 1, f"front matter: {message}")
+
+
+def solutions(pages: list[Page]) -> Iterator[Mistake]:
+    """Each exercise has a solution."""
+    solved = {use.name for page in pages for use in page.uses if use.kind == "exercise"}
+    for page in pages:
+        for label in page.labels:
+            if label.kind == "exercise" and label.name not in solved:
+                message = f"exercise {label.name} has no solution: write {{solution-start}}"
+                yield Mistake(page.file, label.line, message)
+
+
+def lists(pages: list[Page]) -> Iterator[Mistake]:
+    """Where there are lists of equations, those of each page are on one, once and whole."""
+    listed = {page.file.stem: page for page in pages if any(map(is_listed, page.labels))}
+    shares: dict[str, Fraction] = {}
+    for page in pages:
+        for use in page.uses:
+            if use.kind != "list":
+                continue
+            name, part = use.name.split()
+            shares[name] = shares.get(name, Fraction()) + Fraction(
+                1, int(part.partition("/")[2] or 1)
+            )
+            if name not in listed:
+                message = f"{name} is no page with equations{_perhaps(name, listed)}"
+                yield Mistake(page.file, use.line, message)
+    for name, page in listed.items() if shares else ():
+        if shares.get(name) != 1:
+            message = (
+                f"{shares.get(name, 'none')} of its equations are on a list, needs all, once: "
+                f"write equations/in-{name}.md with {{checked-equations}} {name}"
+            )
+            yield Mistake(page.file, 1, message)
+
+
+def is_listed(label: Label) -> bool:
+    """Whether a label is that of an equation or a statement."""
+    return label.kind == "equation" or needs_check_of_its_own(label.kind)
 
 
 def references(root: Path, pages: list[Page]) -> list[Mistake]:

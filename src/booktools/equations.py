@@ -95,16 +95,21 @@ def overview(app: Sphinx, here: str) -> nodes.Node:
     return items
 
 
+def numbered(env: Any, page: str, anchor: str) -> tuple[str, str]:
+    """What kind of thing stands there, and its number; only its anchor if it has none."""
+    for kind, numbers in env.toc_fignumbers.get(page, {}).items():
+        if anchor in numbers:
+            return kind, ".".join(map(str, numbers[anchor]))
+    return "", anchor
+
+
 def entry(
     app: Sphinx, here: str, page: str, label: str, formula: str, found: list[str]
 ) -> nodes.Node:
     """One equation of a list: its number as a link, the checks' findings, the formula."""
     anchor = nodes.make_id(f"equation-{label}") if formula else label
-    name = anchor
-    for kind, numbers in app.env.toc_fignumbers.get(page, {}).items():
-        if anchor in numbers:
-            number = ".".join(map(str, numbers[anchor]))
-            name = f"({number})" if formula else f"{kind.capitalize()} {number}"
+    kind, number = numbered(app.env, page, anchor)
+    name = f"({number})" if formula else f"{kind.capitalize()} {number}".strip()
     line = nodes.paragraph(classes=["checked"])
     line += link(app, here, page, nodes.Text(name), anchor)
     line += nodes.Text(f" {'; '.join(found) or 'a definition'}")

@@ -79,7 +79,7 @@ def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], t
         name, along = packed.pack(Path(app.confdir), source, text, app.config.html_title)
         alone = Path(app.outdir) / "_sources" / f"{page}.ipynb"
         alone.parent.mkdir(parents=True, exist_ok=True)
-        alone.write_text(text, encoding="utf-8")
+        alone.write_text(text, encoding="utf-8", newline="\n")
         alone.with_name(name).write_bytes(along)
         offered = [
             (
@@ -135,7 +135,7 @@ def main() -> int:
             target = Path(sys.argv[1]) / source.with_suffix(".ipynb")
             target.parent.mkdir(parents=True, exist_ok=True)
             text = notebook(source, os.environ["GITHUB_REPOSITORY"])
-            target.write_text(text, encoding="utf-8")
+            target.write_text(text, encoding="utf-8", newline="\n")
     return 0
 
 

@@ -6,6 +6,7 @@ Nothing is executed and Sphinx is not needed, so that the whole book is read in 
 import ast
 import contextlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -30,6 +31,11 @@ LITERAL = {
     *("math", "eval-rst", "bibliography", "mermaid"),
 }
 NAMED = re.compile(r"(?s).*<([^<>]+)>\s*")  # a role's text with a title: "this one <label>"
+# What is meant to be a directive or a role, and is text as it stands.
+UNBRACED = re.compile(
+    r"(code-cell|prf:\w+|exercise|solution\S*|(?:list-)?table|figure|margin|note)\b"
+)
+BARE_ROLE = re.compile(r"\{(?:eq|ref|numref|cite(?::\w+)?|doc|term|prf:ref|glue:text|py:\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class Page:
     images: list[tuple[str, str, int]] = field(default_factory=list)  # address, description, line
     formulas: list[Formula] = field(default_factory=list)
     statements: list[Label] = field(default_factory=list)  # of sphinx-proof, name "" if missing
-    directives: list[tuple[str, int]] = field(default_factory=list)
+    headings: list[tuple[int, int]] = field(default_factory=list)  # level, line
     mistakes: list[Mistake] = field(default_factory=list)
 
     @cached_property
@@ -160,6 +166,10 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str 
                 page.wrong(line, f"a block begins with {token.markup} and never ends: close it")
             if found := re.match(r"\{([^}\s]+)\}\s*(.*)", token.info):
                 _read_directive(page, md, found[1], found[2], token, line, within)
+            elif found := UNBRACED.match(token.info):
+                page.wrong(line, f"{found[1]} is shown as it stands: write {{{found[1]}}}")
+        elif token.type == "heading_open":
+            page.headings.append((int(token.tag[1]), line))
         elif token.type in ("math_block", "math_block_label", "amsmath"):
             label = token.info if token.type == "math_block_label" else None
             page.formulas.append(Formula(token.content, line, True, label, within))
@@ -175,7 +185,6 @@ def _read_directive(
     page: Page, md: MarkdownIt, name: str, argument: str, token: Token, line: int, within: str
 ) -> None:
     """Read a directive: its options, and its content, if that is MyST."""
-    page.directives.append((name, line))
     parsed = parse_directive_text(_AnyDirective, "", token.content, validate_options=False)
     for warning in parsed.warnings:
         page.wrong(line + 1, f"options of {{{name}}}: {' '.join(warning.msg.split())}")
@@ -207,8 +216,19 @@ def _read_directive(
             page.images.append((argument, str(options.get("alt") or ""), line))
         elif name in ("solution", "solution-start"):
             page.uses.append(Use("exercise", argument.strip(), line))
+        elif name == "checked-equations":  # each with its share: "gates 1/3"
+            part = str(options.get("part", "1/1"))
+            page.uses += [Use("list", f"{one} {part}", line) for one in argument.split()]
+        elif name == "formulas":
+            page.uses += [Use("eq", label, begin + k) for label, _, k in labels_first(parsed.body)]
     if name not in LITERAL:
         _read_blocks(page, md, body, begin, within)
+
+
+def labels_first(lines: Iterable[str]) -> list[tuple[str, str, int]]:
+    """Of lines that begin with a label: each label, the words after it, its line from 0."""
+    parts = [(*line.strip().partition(" "), k) for k, line in enumerate(lines)]
+    return [(label, words.strip(), k) for label, _, words, k in parts if label]
 
 
 def below(options: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -234,8 +254,12 @@ def _read_inline(page: Page, token: Token, line: int) -> None:
             page.uses.append(Use("image", address, line))
         elif child.type in ("math_inline", "math_inline_double"):
             page.formulas.append(Formula(child.content, line))
-        elif child.type == "text" and "$$" in child.content:
-            page.wrong(line, "a display begins or ends here without its other $$: close it")
+        elif child.type == "text" and "$" in child.content and "\\$" not in token.content:
+            what = ("display", "$$") if "$$" in child.content else ("formula", "$")
+            message = f"a {what[0]} begins or ends here without its other {what[1]}: close it"
+            page.wrong(line, message)
+        elif child.type == "text" and (found := BARE_ROLE.search(child.content)):
+            page.wrong(line, f"{found[0]} is shown as it stands: its text needs `backticks`")
         line += 1 if child.type in ("softbreak", "hardbreak") else child.content.count("\n")
 
 

@@ -7,23 +7,26 @@ a PDF for each page. Solutions stand open; of a check the line is printed, and o
 draws figures, nothing.
 """
 
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection, Iterable
+from copy import copy
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
 
 import yaml
+from bs4 import BeautifulSoup, Tag
+from bs4.filter import SoupStrainer
 from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 QUESTION = "Why does the last output of a recurrent network depend on all its previous states?"
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<link rel="stylesheet" href="{style}">
 <style>
 @page {{
   size: A4; margin: 24mm 20mm;
@@ -31,10 +34,13 @@ PAGE = """<!doctype html>
   @bottom-center {{ content: counter(page); font: 9pt sans-serif; color: #666; }}
 }}
 @page :first {{ @top-left {{ content: none; }} @bottom-center {{ content: none; }} }}
+</style>
+<link rel="stylesheet" href="{style}">
+<style>
 html, body {{ background: white !important; }}
 article {{ break-before: page; }}
 .cover {{ padding-top: 60mm; text-align: center; }}
-.cover h1 {{ font-size: 30pt; }} .cover p {{ font-size: 12pt; }}
+.cover h1 {{ font-size: 30pt; }} .cover p {{ font-size: 12pt; text-wrap: balance; }}
 .contents {{ break-before: page; }}
 .contents p {{ display: flex; gap: 0.5em; margin: 0.25em 0; }}
 .contents p.section {{ padding-left: 1.5em; font-size: 0.92em; }}
@@ -53,53 +59,98 @@ COVER = """<div class="cover"><h1>{title}</h1>
 <p>{author}</p>
 <p>Version {version}{date}</p>
 <p>Text and figures: CC BY 4.0. Code: MIT.</p></div>"""
-# Where a page offers to be printed: what is printed stands before it.
-OFFER = re.compile(r"<li[^>]*>\s*<button[^>]*(?:btn-download-pdf-button|data-print)")
+# Where a page offers to be printed (theme/layout.html): what is printed stands before it.
+OFFER = '<li class="scripted"><button type="button" data-print>'
 
 
-def article(html: Path, name: str) -> str:
-    """The article of a page, its identifiers and links made those of one document."""
-    text = (html / f"{name}.html").read_text(encoding="utf-8")
-    inner = text[text.index("<article") : text.index("</article>")]
-    stem = Path(name).name
-    up = "../" * name.count("/")
-    inner = re.sub(r'<a class="headerlink".*?</a>', "", inner)
-    inner = re.sub(r'\bid="', f'id="{stem}--', inner)
-    inner = re.sub(r'href="#', f'href="#{stem}--', inner)
-    inner = re.sub(r'href="(?:[\w-]+/|\.\./)*([\w-]+)\.html#', r'href="#\1--', inner)
-    inner = re.sub(r'href="(?:[\w-]+/|\.\./)*([\w-]+)\.html"', r'href="#\1"', inner)
-    inner = inner.replace(f'src="{up}', f'src="{html.as_uri()}/').replace('loading="lazy"', "")
-    return inner.replace("<article", f'<article id="{stem}"', 1) + "</article>"
+class Heading(NamedTuple):
+    """The title of a chapter, level 1, or of a section, level 2: its anchor, and it as HTML."""
+
+    level: int
+    anchor: str
+    html: str
 
 
-def headings(text: str) -> list[tuple[str, str, str]]:
-    """Level, anchor and plain text of the chapter's title and its sections."""
-    section = r'<section[^>]* id="([^"]+)"[^>]*>(?:\s*<span[^>]*></span>)*\s*<h([12])>(.*?)</h\2>'
-    found = re.findall(section, text, re.S)
-    spoken = re.compile(r'<span class="katex-html".*?(?=<annotation|$)', re.S)
-    return [
-        (level, anchor, re.sub(r"<[^>]+>", "", spoken.sub("", h))) for anchor, level, h in found
-    ]
+class Article(NamedTuple):
+    """What is printed of a page: its name in the document, its title, its headings, all of it."""
+
+    name: str
+    title: str
+    headings: list[Heading]
+    html: str
 
 
-def contents(entries: list[tuple[str, str, str]], pages: dict[str, int]) -> str:
+def article(html: Path, name: str, pages: Collection[str]) -> Article:
+    """The article of a page, its identifiers and links made those of one document of all pages."""
+    page, own = html / f"{name}.html", Path(name).name
+    text = page.read_text(encoding="utf-8")
+    found = BeautifulSoup(text, "html.parser", parse_only=SoupStrainer("article")).article
+    if found is None:
+        raise ValueError(f"{page}: got no article, needs one: has the theme changed?")
+    for mark in found.find_all(class_="headerlink"):
+        mark.decompose()
+    for place in found.find_all(id=True):
+        place["id"] = f"{own}--{place['id']}"
+    for link in found.find_all("a", href=True):
+        address = within(name, str(link["href"]), pages)
+        if address is None:  # to what is not printed: a list of files, the index
+            link.unwrap()
+        else:
+            link["href"] = address
+    for image in found.find_all("img"):
+        image["src"] = urljoin(page.as_uri(), str(image["src"]))
+        image["loading"] = "eager"
+    found["id"] = own
+    headings = list(headings_of(found))
+    return Article(own, plain(found.h1), headings, str(found))
+
+
+def within(name: str, address: str, pages: Collection[str]) -> str | None:
+    """The address of a page's link in the one document; ``None`` for what that does not hold."""
+    parts = urlsplit(urljoin(f"{name}.html", address))
+    if parts.scheme:
+        return address
+    target = parts.path.removesuffix(".html")
+    if target not in pages:
+        return None
+    return "--".join(filter(None, [f"#{Path(target).name}", parts.fragment]))
+
+
+def headings_of(found: Tag) -> Iterable[Heading]:
+    """The title of a chapter and those of its sections."""
+    for section in found.find_all("section", id=True):
+        if heading := section.find(["h1", "h2"], recursive=False):
+            anchor = str(section["id"])
+            yield Heading(int(heading.name[1]), anchor, heading.decode_contents())
+
+
+def plain(heading: Tag | None) -> str:
+    """A heading without its markup, formulas as they are read aloud."""
+    if heading is None:
+        return ""
+    spoken = copy(heading)
+    for part in spoken.select(".katex-html, annotation"):
+        part.decompose()
+    return " ".join(spoken.get_text().split())
+
+
+def contents(articles: Iterable[Article], pages: dict[str, int]) -> str:
     """The contents, with page numbers where they are known."""
     lines = [
-        f'<p class="{"chapter" if level == "1" else "section"}"><a href="#{anchor}">{text}</a>'
+        f'<p class="{"chapter" if level == 1 else "section"}"><a href="#{anchor}">{html}</a>'
         f"<span>{pages.get(anchor, '')}</span></p>"
-        for level, anchor, text in entries
+        for article in articles
+        for level, anchor, html in article.headings
     ]
     return f'<div class="contents"><h1>Contents</h1>{"".join(lines)}</div>'
 
 
-def heads(articles: dict[str, str]) -> str:
+def heads(articles: Iterable[Article]) -> str:
     """Rules for what stands above the pages of each chapter: its title."""
-    rules = []
-    for name, text in articles.items():
-        title = next((text for level, _, text in headings(text) if level == "1"), "")
-        quoted = escape(" ".join(title.split()), quote=False).replace('"', "”")
-        rules.append(HEAD.format(name=Path(name).name, title=quoted))
-    return "\n".join(rules)
+    return "\n".join(
+        HEAD.format(name=one.name, title=escape(one.title, quote=False).replace('"', "”"))
+        for one in articles
+    )
 
 
 def cover(root: Path) -> str:
@@ -117,49 +168,42 @@ def cover(root: Path) -> str:
 def day(root: Path) -> str:
     """The day of the last change, where Git knows it."""
     command = ["git", "log", "-1", "--format=, %cd", "--date=format:%d %B %Y"]
-    known = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    known = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8")
     return known.stdout.strip("\n").replace(", 0", ", ") if (root / ".git").exists() else ""
 
 
-def print_html(chromium: str, html: Path, articles: dict[str, str], front: str, to: Path) -> Any:
+def print_html(
+    chromium: str, html: Path, articles: Iterable[Article], front: str, to: Path
+) -> PdfReader:
     """Print these articles, with bookmarks from their headings; the document as it is read."""
+    articles = list(articles)
     record = html.parents[1] / "CITATION.cff"
     title = escape(yaml.safe_load(record.read_text(encoding="utf-8"))["title"])
     style = next((html / "_static").glob("book.*.css")).as_uri()
-    body = front + "".join(articles.values())
+    body = front + "".join(one.html for one in articles)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "book.html"
         text = PAGE.format(title=title, style=style, heads=heads(articles), body=body)
-        source.write_text(text, encoding="utf-8")
+        source.write_text(text, encoding="utf-8", newline="\n")
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         options += ["--no-pdf-header-footer", "--generate-pdf-document-outline"]
         options += [f"--user-data-dir={folder}/profile", f"--print-to-pdf={to}"]
-        subprocess.run([chromium, *options, source.as_uri()], check=True, capture_output=True)
+        command = [chromium, *options, source.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return PdfReader(to)
 
 
-def numbers(book: PdfReader, entries: list[tuple[str, str, str]]) -> dict[str, int]:
-    """The page of each heading, from the bookmarks, which come in the same order.
-
-    Bookmarks that are no headings (the cover's, the captions of the parts) are passed over.
-    """
-    waiting = [(anchor, text.split()[:2]) for _, anchor, text in entries]
-    pages: dict[str, int] = {}
-
-    def walk(outline: Any) -> None:
-        for item in outline:
-            if isinstance(item, list):
-                walk(item)
-                continue
-            page = book.get_destination_page_number(item) or 0
-            if page and waiting and str(item.title).split()[:2] == waiting[0][1]:
-                pages[waiting.pop(0)[0]] = page + 1
-
-    walk(book.outline)
-    if waiting:
-        raise ValueError(
-            f"outline: got no bookmark for {waiting[0][0]}, needs one for each heading"
-        )
+def numbers(book: PdfReader, articles: Iterable[Article]) -> dict[str, int]:
+    """The page of each heading that the contents name: Chromium keeps where their links lead."""
+    places = book.named_destinations
+    pages = {}
+    for one in articles:
+        for heading in one.headings:
+            place = places.get(f"/{heading.anchor}") or places.get(heading.anchor)
+            number = book.get_destination_page_number(place) if place else None
+            if number is None:
+                raise ValueError(f"contents: got no place of {heading.anchor}, needs one to number")
+            pages[heading.anchor] = number + 1
     return pages
 
 
@@ -174,19 +218,17 @@ def main() -> int:
     folder = html / "pdf"
     folder.mkdir(exist_ok=True)
     names = list(parse_toc_yaml(root / "_toc.yml"))
-    articles = {name: article(html, name) for name in names}
-    for k, (name, text) in enumerate(articles.items(), start=1):
-        target = folder / f"{Path(name).name}.pdf"
-        pages = len(print_html(chromium, html, {name: text}, "", target).pages)
-        print(f"[{k}/{len(names)}] {name}, {pages} pages", flush=True)
-    entries = [entry for text in articles.values() for entry in headings(text)]
+    articles = [article(html, name, names) for name in names]
+    for k, one in enumerate(articles, start=1):
+        pages = len(print_html(chromium, html, [one], "", folder / f"{one.name}.pdf").pages)
+        print(f"[{k}/{len(names)}] {one.name}, {pages} pages", flush=True)
     whole = folder / "book.pdf"
     found: dict[str, int] = {}
     for turn in ("to number its pages", "with their numbers in the contents"):
         print(f"The whole book, {turn}", flush=True)
-        front = cover(root) + contents(entries, found)
+        front = cover(root) + contents(articles, found)
         book = print_html(chromium, html, articles, front, whole)
-        found = numbers(book, entries)
+        found = numbers(book, articles)
     for name in names:
         link(html / f"{name}.html", "../" * name.count("/"))
     print(f"{len(names)} pages and the book, {len(book.pages)} pages: {whole.as_uri()}")
@@ -195,15 +237,15 @@ def main() -> int:
 
 def link(page: Path, up: str) -> None:
     """Let the page offer what was printed: itself, and the whole book."""
-    text = page.read_text(encoding="utf-8")
+    before, offer, after = page.read_text(encoding="utf-8").partition(OFFER)
+    if not offer:
+        raise ValueError(f"{page.name}: got no offer to print, needs one: has the theme changed?")
     offers = (
         f'<li><a href="{up}pdf/{page.stem}.pdf">This page, .pdf</a></li>\n'
         f'<li><a href="{up}pdf/book.pdf">Whole book, .pdf</a></li>\n'
     )
-    text, found = OFFER.subn(lambda place: offers + place[0], text)
-    if not found:
-        raise ValueError(f"{page.name}: got no offer to print, needs one: has the theme changed?")
-    page.write_text(text, encoding="utf-8", newline="\n")
+    if not before.endswith(offers):  # from an earlier call
+        page.write_text(f"{before}{offers}{offer}{after}", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

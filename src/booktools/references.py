@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from pybtex.backends.plaintext import Backend
 from pybtex.database import Entry
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style as Plain
@@ -44,4 +45,6 @@ class Style(Plain):
 def setup(app: Sphinx) -> dict[str, Any]:
     register_plugin("pybtex.style.labels", "names_and_years", NamesAndYears)
     register_plugin("pybtex.style.formatting", "names_and_years", Style)
+    # Asked for at each citation, and else looked up in all installed packages each time.
+    register_plugin("pybtex.backends", "plaintext", Backend, force=True)
     return {"parallel_read_safe": True}

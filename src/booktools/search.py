@@ -8,7 +8,6 @@ search. A script, since a page that lies in a folder may read no other file.
 
 import json
 import re
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -20,7 +19,8 @@ from pylatexenc import latex2text, latexwalker, macrospec
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-from .mathematics import HERE, node
+from .bundle import FINDER
+from .mathematics import HERE
 
 WORDS = HERE / "theme" / "search.toml"
 NUMBERED = {"displaymath": "equation"}  # as Sphinx has it, and as readers do
@@ -248,18 +248,16 @@ def write_index(app: Sphinx, exception: Exception | None) -> None:
         return
     order = app.env.collect_relations()
     book = [json.loads(kept(app, page).read_text(encoding="utf-8")) for page in order]
-    bundle(book, Path(app.outdir) / INDEX)
+    finder = (Path(app.doctreedir) / FINDER).read_text(encoding="utf-8")
+    text = script(book, finder)
+    (Path(app.outdir) / INDEX).write_text(text, encoding="utf-8", newline="\n")
 
 
-def bundle(book: list[dict[str, Any]], index: Path) -> None:
-    """Write the script that finds the sections of these pages."""
+def script(book: list[dict[str, Any]], finder: str) -> str:
+    """The script that finds the sections of these pages."""
     words = tomllib.loads(WORDS.read_text(encoding="utf-8"))
-    subprocess.run(
-        [str(node()), str(HERE / "search.mjs"), str(index)],
-        input=json.dumps({"book": book, "words": words}, ensure_ascii=False),
-        check=True,
-        encoding="utf-8",
-    )
+    data = json.dumps({"book": book, "words": words}, ensure_ascii=False, separators=(",", ":"))
+    return f"globalThis.bookToFind={data};\n{finder}"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,17 @@ def test_a_new_experiment_executes_only_who_reads_all(root):
         new.write_text("NEW = 1\n")
         assert (key(root, CELLS[kind]) != before) is again
         new.unlink()
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[2] / "book").glob("*.md")), ids=lambda file: file.stem
+)
+def test_no_chapter_of_the_book_reads_all(file):
+    """So a new experiment executes none."""
+    page = pages.read(file.stem, file, ())
+    cells = "\n".join(pages.python(cell.source) for cell in page.cells)
+    texts = [cells, *map(cache._text, cache.reached(cells, file))]
+    assert [text for text in texts if cache._computed_imports(text)] == []
 
 
 def test_prose_does_not_count_and_cells_settings_and_arithmetic_do(root, monkeypatch):

@@ -10,8 +10,8 @@ from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from booktools.checks import by_hand, in_words
-from booktools.checks import folded, needs, only_checks
+from booktools.checks import by_hand, folded, in_words, needs, only_checks
+from booktools.formulas import alone
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,7 +136,7 @@ $$ g = h $$ (eq-g)
 """
 CONFIG = """\
 extensions = ["myst_nb", "sphinx_proof", "booktools.writer", "booktools.mathematics"]
-extensions += ["booktools.equations"]
+extensions += ["booktools.equations", "booktools.formulas"]
 myst_enable_extensions = ["dollarmath"]
 myst_dmath_double_inline = False
 nb_execution_mode = "off"
@@ -334,3 +334,37 @@ def test_a_list_may_have_a_part(write):
 def test_a_list_that_is_not_complete_is_warned_of(write, listed, warned):
     *_, said = write(GOOD, listed=listed)
     assert warned in said
+
+
+SHEET = "# A sheet\n\n```{formulas}\neq-c Words and $x$\n\ndef-e\n```\n"
+
+
+def test_a_sheet_has_the_formulas_of_the_chapters_and_leads_to_them(write):
+    page, sheet, _, said = write(GOOD, TEXT.replace("c = d", "c = d ."), SHEET)
+    assert said == ""
+    entries = sheet.select(".formulas > div")
+    assert [one.select(".formula annotation")[0].text for one in entries] == ["c = d", "e := f"]
+    assert entries[0].p.span.text.startswith("Words and ")
+    assert [one.p.a["href"] for one in entries] == [
+        *("page.html#equation-eq-c", "page.html#equation-def-e")
+    ]
+    assert all(page.find(id=one.p.a["href"].partition("#")[2]) for one in entries)
+
+
+def test_a_formula_that_is_in_no_chapter_is_warned_of(write):
+    *_, said = write(GOOD, listed=SHEET.replace("def-e", "def-f"))
+    assert "list.md:6: WARNING: no equation def-f in any chapter" in said
+
+
+@pytest.mark.parametrize(
+    ("tex", "shown"),
+    [
+        ("a = b .", "a = b"),
+        ("a, b \\, ,\n", "a, b"),
+        ("\\begin{aligned}\na &= b, \\\\\nc ,\n\\end{aligned}", None),
+        ("f(0.5)", "f(0.5)"),
+    ],
+)
+def test_a_formula_on_a_sheet_ends_no_sentence(tex, shown):
+    shown = shown or "\\begin{aligned}\na &= b, \\\\\nc \\end{aligned}"
+    assert alone(tex) == shown

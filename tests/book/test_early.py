@@ -67,6 +67,12 @@ from bptt import verified
 verified("eq-oth-same", 1, 1, tol=0)
 ```
 
+```{formulas}
+def-square A square of $x$
+
+eq-oth-same
+```
+
 (oth-end)=
 ## The end
 """,
@@ -148,9 +154,22 @@ Nine.
 ````{solution-end}
 ````
 """,
+    "book/exercises/chapter.toml": """[ex-square]
+ask = "Define `f(x)`."
+name = "f"
+stub = "def f(x): ..."
+right = "def f(x): return x**2"
+compare = ["f(3)", "f(4)"]
+
+[[ex-square.wrong]]
+code = "def f(x): return 2 * x"
+hint = "That doubles."
+""",
 }
 
 CHAPTER, TOC = "book/chapter.md", "_toc.yml"
+SOLUTION = FILES[CHAPTER][FILES[CHAPTER].index("````{solution-start}") :]
+ASKED = "book/exercises/chapter.toml"
 
 # The file, what stands in it, what replaces that, what stands on the line that is named, and what
 # is said.
@@ -162,8 +181,59 @@ MISTAKES = {
         "```{code-cell} ipython3",
         "tag teaches: this cell checks nothing",
     ),
+    "exercise of another name": (
+        ASKED,
+        "[ex-square]",
+        "[ex-squares]",
+        "[ex-squares]",
+        "ex-squares is no exercise of chapter.md",
+    ),
+    "exercise without code": (
+        CHAPTER,
+        "{exercise}\n:label: ex-square",
+        "{exercise}\n:label: ex-cube",
+        "```{exercise}",
+        r"ex-cube has no table in exercises/chapter.toml: add \[ex-cube\]",
+    ),
+    "exercise without a part": (ASKED, 'name = "f"\n', "", "[ex-square]", "needs name"),
+    "exercise with a part of another name": (
+        ASKED,
+        "compare =",
+        'hints = "x"\ncompare =',
+        "[ex-square]",
+        "got hints, needs one of",
+    ),
+    "exercise with a part of another kind": (
+        ASKED,
+        '["f(3)", "f(4)"]',
+        '"f(3)"',
+        "[ex-square]",
+        "compare: got 'f\\(3\\)', needs a list",
+    ),
+    "exercise that compares something else": (
+        ASKED,
+        '"f(4)"',
+        '"g(4)"',
+        "[ex-square]",
+        "'g\\(4\\)' does not say f",
+    ),
+    "exercise whose code is none": (
+        ASKED,
+        "return 2 * x",
+        "return 2 *",
+        "[ex-square]",
+        "wrong 1, line 1: this is no Python",
+    ),
+    "exercises that are no TOML": (ASKED, 'name = "f"', 'name = "f', 'name = "f', "no TOML"),
     "no such source": (CHAPTER, "BOOK2000,OTH", "BOOK200,OTH", "BOOK200,", "no source BOOK200 in"),
     "no such equation": (CHAPTER, "See {eq}`eq-slope`", "See {eq}`eq-slop`", "eq-slop`", "eq-slop"),
+    "no such equation for a sheet": (
+        "book/other.md",
+        "eq-oth-same\n```",
+        "eq-oth-some\n```",
+        "eq-oth-some",
+        "no equation eq-oth-some; do you mean eq-oth-same",
+    ),
     "no such theorem": (CHAPTER, "{prf:ref}`thm-even`", "{prf:ref}`thm-odd`", "thm-odd", "thm-odd"),
     "no such figure": (CHAPTER, "{numref}`fig-square`", "{numref}`fig-s`", "`fig-s`", "fig-s"),
     "no such place": (CHAPTER, "[](oth-end)", "[](oth-ende)", "(oth-ende)", "do you mean oth-end"),
@@ -171,7 +241,13 @@ MISTAKES = {
     "no such place on a page": ("book/index.md", "r.md)", "r.md#of)", "r.md#of", "'of', which ch"),
     "no such image": (CHAPTER, "Nine.", "![A red, round ball](b.png)", "b.png", "leads to b.png"),
     "no such function": (CHAPTER, "`bptt.verified`", "`bptt.verify`", "verify`", "no verify"),
-    "no such exercise": (CHAPTER, "start} ex-square", "start} ex-sq", "start} ex-sq", "ex-sq"),
+    "no such exercise": (
+        CHAPTER,
+        "start} ex-square",
+        "start} ex-sq",
+        "start} ex-sq",
+        "label ex-sq;",
+    ),
     "label twice": (
         CHAPTER,
         "(def-square)\n",
@@ -278,6 +354,89 @@ MISTAKES = {
         "{code",
         "figures says nothing",
     ),
+    "wrong option of a cell": (CHAPTER, ":tags:", ":tag:", "{code-cell}", "tag says nothing"),
+    "tag that nobody knows": (CHAPTER, "[hide-input]", "[folded]", "{code-cell}", "no tag folded$"),
+    "explorable that is not there": (
+        CHAPTER,
+        "[hide-input]",
+        "[explorable-matrx]",
+        "{code-cell}",
+        "do you mean explorable-matrix",
+    ),
+    "table that is not the last line": (
+        CHAPTER,
+        "style.use()\n",
+        'style.use()\nTable("So it is.", {"n": [1]})\n',
+        "Table(",
+        "not shown: make it the last line",
+    ),
+    "table that a semicolon hides": (
+        CHAPTER,
+        "plt.plot(x**2);",
+        'Table("So it is.", {"n": [1]});',
+        "Table(",
+        "not shown: make it the last line",
+    ),
+    "table in a loop": (
+        CHAPTER,
+        "plt.plot(x**2);",
+        'for n in x:\n    tables.Table("So it is.", {"n": [n]})',
+        "Table(",
+        "not shown: make it the last line",
+    ),
+    "table that has a name and no more": (
+        CHAPTER,
+        "plt.plot(x**2);",
+        'found = Table("So it is.", {"n": [1]})',
+        "Table(",
+        "not shown: end with found",
+    ),
+    "value that is not the last line": (
+        CHAPTER,
+        "style.use()\n",
+        "style\nstyle.use()\n",
+        "style",
+        "sh",
+    ),
+    "module that is not there": (
+        CHAPTER,
+        "import matplotlib.pyplot as plt",
+        "import matplotlib.pyplot as plt\nfrom pandaz.core import x",
+        "pandaz",
+        "no module pandaz here",
+    ),
+    "formula that is not closed": (CHAPTER, "is $f(3)$?", "is $f(3)?", "f(3)", "its other \\$:"),
+    "role without backticks": (
+        CHAPTER,
+        "{prf:ref}`thm-even`,",
+        "{prf:ref}thm-even,",
+        "thm-",
+        "backt",
+    ),
+    "directive without braces": (
+        CHAPTER,
+        "```{exercise}",
+        "```exercise",
+        "```exercise",
+        "write {exercise}",
+    ),
+    "second title": ("book/other.md", "## The end", "# The end", "# The end", "a second title"),
+    "level left out": ("book/other.md", "## The end", "### The end", "### The end", "here ## can"),
+    "no title": ("book/index.md", "# Front\n", "", "---", "no title"),
+    "description of another page": (
+        "book/other.md",
+        "Another chapter.",
+        "A small chapter on squares.",
+        "---",
+        "is that of chapter.md",
+    ),
+    "exercise without a solution": (
+        CHAPTER,
+        SOLUTION,
+        "",
+        "{exercise}",
+        "ex-square has no solution",
+    ),
     "wrong tag": (CHAPTER, "[hide-input]", "[hide_input]", "{code-cell}", "do you mean hide-input"),
     "code that is no Python": (CHAPTER, "tol=0)\nv", "tol=0\nv", '"eq-slope"', "no Python"),
     "no seed": (CHAPTER, "default_rng(0)", "default_rng()", "default_rng()", "give it a seed"),
@@ -347,6 +506,38 @@ def test_an_equation_of_a_checked_theorem_needs_no_other_check(book):
     assert "equation eq-within has no check" in told
 
 
+def listing(book, *lists):
+    """The report of the book with pages that list equations."""
+    for old in book.glob("book/list*.md"):
+        old.unlink()
+    entries = ""
+    for k, text in enumerate(lists):
+        front = FILES["book/index.md"].partition("# Front")[0].replace("The front", f"List {k}")
+        (book / f"book/list{k}.md").write_text(f"{front}# List {k}\n\n{text}\n")
+        entries += f"      - file: book/list{k}\n"
+    (book / TOC).write_text(FILES[TOC] + entries)
+    return found(book)
+
+
+def test_where_equations_are_listed_all_are(book):
+    half, other = (f"```{{checked-equations}} chapter\n:part: {k}/2\n```" for k in (1, 2))
+    assert listing(book, half, other, "```{checked-equations} other\n```") == []
+    assert listing(book, half, other) == [
+        "book/other.md:1: none of its equations are on a list, needs all, once: "
+        "write equations/in-other.md with {checked-equations} other"
+    ]
+    one, two = listing(book, half, "```{checked-equations} other index\n```")
+    assert one.startswith("book/chapter.md:1: 1/2 of its equations are on a list, needs all, once")
+    assert two.startswith("book/list1.md:9: index is no page with equations")
+
+
+def test_a_table_that_is_shown_is_no_mistake(book):
+    chapter = book / "book" / "chapter.md"
+    for shown in ('Table("So.", {"n": [1]})', 't = Table("So.", {"n": [1]})\ndisplay(t)'):
+        chapter.write_text(FILES[CHAPTER].replace("plt.plot(x**2);", shown))
+        assert found(book) == []
+
+
 def test_mistakes_are_told_all_at_once_and_nothing_is_executed(book):
     chapter = book / "book" / "chapter.md"
     text = chapter.read_text()
@@ -361,6 +552,11 @@ def test_mistakes_are_told_all_at_once_and_nothing_is_executed(book):
         assert re.search(MISTAKES[name][-1], result.stderr), name
     assert "4 mistakes in 1 files; nothing was executed." in result.stderr
     assert not (book / "book" / "executed").exists()
+
+
+def test_exercises_of_no_page_are_named(book):
+    (book / "book" / "exercises" / "chapters.toml").write_text("")
+    assert found(book) == ["book/exercises/chapters.toml:1: no page of the book is named chapters"]
 
 
 def test_a_notebook_with_outputs_is_not_committed(book):

@@ -19,8 +19,23 @@ from numpy.testing import assert_allclose
 
 from booktools import bundle, explorables
 from booktools.mathematics import node
-from bptt import ELMAN, Params, backward, jacobians, summands, unroll
+from booktools.passage import DIGITS, LAGS, MOST, Passage, digits, use
+from bptt import (
+    ELMAN,
+    GRU,
+    LSTM,
+    Params,
+    backward,
+    cross_entropy,
+    init_network,
+    jacobians,
+    softmax,
+    summands,
+    truncated,
+    unroll,
+)
 from bptt.cells import ElmanCell, Partials
+from experiments import reading
 
 ROOT = Path(__file__).parents[2]
 CALL = """
@@ -92,7 +107,7 @@ def run(network, cell, h0=None, start=0):
 
 
 def last(steps):
-    """The derivative by the last state of a run, and by no other."""
+    """The derivative with respect to the last state of a run, and to no other."""
     dh = np.zeros((steps, 1, 1))
     dh[-1] = 1
     return dh
@@ -130,7 +145,9 @@ def test_paths_from_any_output_to_any_earlier_state_and_use_of_the_weight(sigma)
         for s in range(1, len(h)):
             part = {**network, "x": network["x"][:s]}
             by_lag = summands(run(part, CELLS[sigma]), last(s)).W[:, 0, 0]
-            for k in range(s):  # restart from h_k and differentiate by this first state
+            for k in range(
+                s
+            ):  # restart from h_k and differentiate with respect to this initial state
                 restarted = run(part, CELLS[sigma], h[k], k)
                 calls += [["path", forward, network["w"], s, k, False]]
                 calls += [["path", forward, network["w"], s, k + 1, True]]
@@ -171,6 +188,223 @@ def test_vectors_are_products_of_the_jacobians_of_the_run():
         close(found["D"][1:], 1 - unrolled.h[1:, 0] ** 2)
 
 
+def balancing(plus, steps):
+    """Influence balancing as a run of the package, and v: the input 1 has the weights theta v."""
+    v = np.where(np.arange(23) < plus, 1.0, -1.0)
+    params = Params(0.5 * (np.eye(23) + np.eye(23, k=1)), v[:, None], np.zeros(23))
+    dh = np.zeros((steps, 1, 23))
+    dh[-1, 0, 0] = 1
+    return unroll(Identity(), params, np.ones((steps, 1, 1))), dh, v
+
+
+@pytest.mark.parametrize("plus", [0, 3, 10, 12, 23])
+def test_what_windows_and_chunks_keep_of_influence_balancing(plus):
+    terms = javascript(["influence", plus, 60])[0]
+    window, chunks = javascript(["kept", terms, False], ["kept", terms, True])
+    run, dh, v = balancing(plus, 60)
+    close(terms, summands(run, dh).U[:, :, 0] @ v)
+    truth = [truncated(run, dh, K).U[:, 0] @ v for K in range(1, 61)]
+    assert_allclose(window, truth, rtol=0, atol=1e-12)
+    assert_allclose(chunks, [np.mean(truth[:K]) for K in range(1, 61)], rtol=0, atol=1e-12)
+    for K in (1, 7, 60):
+        for values, cut in ((window, False), (chunks, True)):
+            shares = javascript(*(["share", lag, K, cut] for lag in range(60)))
+            assert_allclose(np.dot(shares, terms), values[K - 1], rtol=0, atol=1e-12)
+
+
+def test_the_sum_that_changes_its_sign():
+    # Tallec and Ollivier 2017, with numbers of the chapter
+    terms = javascript(["influence", 10, 200])[0]
+    window, chunks = map(np.array, javascript(["kept", terms, False], ["kept", terms, True]))
+    assert (round(window[18], 2), window.max()) == (16.48, window[18])
+    assert np.flatnonzero(window < 0)[0] + 1 == 41
+    assert_allclose(window[-1], -6, rtol=0, atol=1e-12)
+    assert [round(chunks[K - 1], 2) for K in (100, 200)] == [0.58, -2.71]
+    assert chunks[109] < 0 < chunks[99]
+
+
+def two_units(seed, size):
+    """A contracting network of two units, where it may rest, and inputs of this size."""
+    rng = np.random.default_rng([seed, round(10 * size)])
+    W, rest = rng.uniform(-0.6, 0.6, (2, 2)), rng.uniform(-0.9, 0.9, 2)
+    x = size * rng.standard_normal((40, 2))
+    return W, rest, x
+
+
+@pytest.mark.parametrize("size", [0, 0.5, 2])
+def test_two_units_have_the_slopes_the_gradient_and_the_exponent_of_the_package(size):
+    for W, rest, x in (two_units(seed, size) for seed in range(5)):
+        D = javascript(["slopes", W.tolist(), rest.tolist(), x.tolist()])[0]
+        norms, rate = javascript(["reach", W.tolist(), D, 30], ["growth", W.tolist(), D])
+        params = Params(W, np.eye(2), np.arctanh(rest) - W @ rest)
+        J = jacobians(unroll(ELMAN, params, x[:, None], rest[None]))[:, 0]
+        close(scaled := np.array(D)[:, :, None] * W, J)
+        assert scaled.shape == (40, 2, 2)
+        product, expected = np.eye(2), [1.0]
+        for Jacobian in J[:9:-1]:
+            product = product @ Jacobian
+            expected.append(np.linalg.norm(product, 2))
+        assert_allclose(norms, expected, rtol=1e-12)
+        whole = np.linalg.multi_dot([*J[::-1], np.sqrt([0.5, 0.5])])
+        assert_allclose(rate, np.linalg.norm(whole) ** (1 / 40), rtol=1e-12)
+
+
+def test_singular_value_and_spectral_radius():
+    rng = np.random.default_rng(9)
+    matrices = rng.uniform(-3, 3, (200, 2, 2))
+    stretches = javascript(*(["stretch", W.tolist()] for W in matrices))
+    assert_allclose(stretches, np.linalg.norm(matrices, 2, axis=(1, 2)), rtol=1e-12)
+    radii = javascript(*(["radius", W.tolist()] for W in matrices))
+    # by the characteristic polynomial, for eigenvalues near a double one lose half their digits
+    sizes = [abs(np.roots([1, -np.trace(W), np.linalg.det(W)])).max() for W in matrices]
+    assert_allclose(radii, sizes, rtol=1e-9)
+    bump = [[8, 8], [-8, -8]]
+    assert javascript(["radius", bump], ["stretch", bump]) == [0, 16]
+
+
+def test_gradients_double_where_all_eigenvalues_are_zero():
+    D = javascript(["slopes", [[8, 8], [-8, -8]], [0, 0.5], [[0, 0]] * 30])[0]
+    norms = javascript(["reach", [[8, 8], [-8, -8]], D, 30])[0]
+    J = np.array([[8.0, 8.0], [-6.0, -6.0]])
+    close(norms[1:], np.linalg.norm(J, 2) * 2.0 ** np.arange(30))
+
+
+def gated(w, chosen):
+    """The package's run of one LSTM unit whose gates are put by its inputs; w has i, f, g, o."""
+    i, f, g, o = np.transpose(chosen)
+    wanted = np.transpose([*np.log([i / (1 - i), f / (1 - f)]), np.arctanh(g), np.log(o / (1 - o))])
+    params, state, x = Params(np.reshape(w, (4, 1)), np.eye(4), np.zeros(4)), np.zeros((1, 2)), []
+    for a in wanted:
+        x.append((a - np.array(w) * state[0, 0])[None])
+        state = unroll(LSTM, params, np.array(x[-1:]), state).s[-1]
+    return unroll(LSTM, params, np.array(x))
+
+
+@pytest.mark.parametrize("T", [2, 3, 10])
+def test_paths_through_the_gates_of_an_lstm(T):
+    rng = np.random.default_rng(T)
+    for _ in range(5):
+        w = rng.uniform(-2, 2, 4)
+        chosen = rng.uniform(0.05, 0.95, (T, 4)) * [1, 1, rng.choice([-1, 1]), 1]
+        found = javascript(["carousel", {"w": w.tolist(), "gates": chosen.tolist()}])[0]
+        run = gated(w, chosen)
+        assert_allclose(np.transpose([found["h"], found["c"]]), run.s[:, 0], rtol=1e-12, atol=1e-14)
+        # with one weight alone, and inputs that make up for it, the Jacobians differ by its gate
+        alone = [gated(np.where(np.arange(4) == k, w, 0), chosen) for k in range(4)]
+        J, direct = jacobians(run)[:, 0], jacobians(gated(0 * w, chosen))[:, 0]
+        by = [direct, *(jacobians(one)[:, 0] - direct for one in alone)]
+        into = [np.array([chosen[0, 3] * (1 - np.tanh(run.s[1, 0, 1]) ** 2), 1])]
+        for Jacobian in J[1:]:
+            into.append(Jacobian @ into[-1])
+        out, plain = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+        parts, flows = np.zeros(5), {}
+        for t in range(T, 1, -1):
+            flows[t] = [out @ part[t - 1] @ into[t - 2] for part in by]
+            parts[1:] += [plain @ part[t - 1] @ into[t - 2] for part in by[1:]]
+            out, plain = out @ J[t - 1], plain @ direct[t - 1]
+        parts[0] = plain @ into[0]
+        paths = javascript(["paths", found])[0]
+        for t, flow in flows.items():
+            assert_allclose(paths["flows"][t], flow, rtol=1e-12, atol=1e-14)
+            assert_allclose(sum(flow), paths["whole"], rtol=1e-12, atol=1e-14)
+        assert_allclose(paths["parts"], parts, rtol=1e-12, atol=1e-14)
+        assert_allclose(paths["whole"], into[-1][0], rtol=1e-12, atol=1e-14)
+
+
+def test_numbers_go_to_the_page_in_digits():
+    shares = np.append(np.random.default_rng(0).uniform(0, 1, 50), [0, 1])
+    for width in (1, 2):
+        text = digits(shares, width)
+        assert {*text} <= {*DIGITS}
+        found = javascript(*(["digits", text, width, k] for k in range(52)))
+        assert_allclose(found, shares, rtol=0, atol=0.5000001 / (64**width - 1))
+    with pytest.raises(ValueError, match=r"shares: got .* to 1.5, needs 0 to 1"):
+        digits([0.2, 1.5], 2)
+
+
+def readers():
+    """Networks of every cell, and a text of seven characters for them."""
+    rng = np.random.default_rng(4)
+    for cell in (ELMAN, LSTM, GRU):
+        network = init_network(cell, 7, 6, 7, rng=rng)
+        yield cell, network._replace(W=2 * network.W, V=3 * network.V), rng.integers(0, 7, 60)
+
+
+def by_whole_sweeps(cell, network, code, t):
+    """Of the prediction of character t, the gradient by lag and the probabilities."""
+    run = unroll(cell, Params(*network[:3]), np.eye(7)[code[:t]][:, None])
+    z = run.h[-1] @ network.V.T + network.c
+    dh = np.zeros_like(run.h[1:])
+    dh[-1] = cross_entropy(z, code[t : t + 1])[1] @ network.V
+    return np.linalg.norm(backward(run, dh).x[::-1, 0], axis=1), softmax(z[0])
+
+
+def test_what_a_prediction_uses():
+    for cell, network, code in readers():
+        found = use(cell, network, code, 50, lags=20)
+        for n, t in enumerate(range(50, 60)):
+            by_lag, y = by_whole_sweeps(cell, network, code, t)
+            assert_allclose(found.by_lag[:, n], by_lag[:20], rtol=1e-12, atol=1e-15)
+            assert_allclose(found.y[n], y, rtol=1e-12)
+        with pytest.raises(ValueError, match="first: got 19, needs 20 or more"):
+            use(cell, network, code, 19, lags=20)
+
+
+def test_the_page_has_what_the_package_finds_to_half_a_digit():
+    for cell, network, code in readers():
+        passage = Passage("ab c\nde", code, 5, 50, {"one": (cell, network)})
+        (one,), first = passage.data["networks"], passage.data["first"]
+        assert passage.data["text"] == "".join("ab c\nde"[c] for c in code[5:])
+        for n, t in enumerate(range(50, 60)):
+            assert passage.data["text"][first + n] == "ab c\nde"[code[t]]
+            by_lag, y = by_whole_sweeps(cell, network, code, t)
+            roots, chances, bits = (
+                javascript(
+                    *(["digits", one[key], width, k] for k in range(many * n, many * n + many))
+                )
+                for key, width, many in (("used", 1, LAGS), ("chances", 2, 5), ("bits", 2, 1))
+            )
+            assert_allclose(roots, np.sqrt(by_lag[:LAGS] / by_lag.max()), atol=0.5001 / 63, rtol=0)
+            assert_allclose(chances, np.sort(y)[:1:-1], atol=0.5001 / 4095, rtol=0)
+            assert_allclose(MOST * bits[0], -np.log2(y[code[t]]), atol=0.5001 * MOST / 4095, rtol=0)
+            letters = one["guesses"][5 * n : 5 * n + 5]
+            assert_allclose([y["ab c\nde".index(letter)] for letter in letters], np.sort(y)[:1:-1])
+
+
+def test_data_leave_the_page_for_a_script_of_their_own(tmp_path):
+    cell, network, text = next(readers())
+    passage = Passage("ab<\ncde", text, 5, 50, {"one": (cell, network)})
+    assert "<" not in passage._repr_html_()[1:].split("</script>")[0].split(">", 1)[1]
+    raw = nodes.container("", nodes.raw("", passage._repr_html_() + "\n", format="html"))
+    bundle = nodes.container("", nodes.container("", nodes.Text(repr(passage))), raw)
+    output = nodes.container("", bundle, nb_element="cell_code_output")
+    code, figure = nodes.container(), nodes.container(classes=["tag_explorable-reading"])
+    tree = nodes.section("", nodes.container("", code, output), figure)
+    explorables.take_data(SimpleNamespace(), tree)
+    assert tree[0].children == [code]
+    (tmp_path / "_static").mkdir()
+    names = {"common.js": "common.0.js", "reading.js": "reading.0.js", "explorables.css": "e.css"}
+    app = SimpleNamespace(config=SimpleNamespace(bundles=names), outdir=tmp_path)
+    context = {"styles": [], "scripts": []}
+    explorables.load(app, "page", "page.html", context, tree)
+    common, data, own = context["scripts"]
+    assert (common, own) == ("common.0.js", "reading.0.js")
+    script = (tmp_path / "_static" / data).read_text(encoding="utf-8")
+    found = json.loads(script.removeprefix("explorables.data=").removesuffix(";\n"))
+    assert found == passage.data
+
+
+def test_the_places_that_buttons_lead_to_are_in_the_passage():
+    chapter = (ROOT / "book" / "reading.md").read_text(encoding="utf-8")
+    text = reading.corpus().text(reading.corpus().held_out)
+    shown, end = (text.index(words) for words in re.findall(r'held\.index\("(.*?)"\)', chapter))
+    script = (explorables.FOLDER / "reading.mjs").read_text(encoding="utf-8")
+    places = re.findall(r'after\("(.*?)"\)', script)
+    assert len(places) == 3
+    passage = text[shown:end]
+    assert min(passage.index(words) + len(words) for words in places) >= 40
+
+
 def test_numbers_are_shown_to_three_digits_or_as_a_power_of_ten():
     shown = {0: "0", -0.5: "−0.5", 2 / 3: "0.667", 0.00123456: "0.00123", 9876: "9880"}
     shown |= {-0.000123: "−1.2×10⁻⁴", 1.06e7: "1.1×10⁷", -4e-12: "−4×10⁻¹²"}
@@ -194,7 +428,7 @@ def bundles(tmp_path_factory):
 def test_scripts_are_small_and_stand_alone(bundles):
     assert {*bundles} == {"explorables.css", "common.js", *(f"{n}.js" for n in explorables.NAMES)}
     scripts = [text for name, text in bundles.items() if name.endswith(".js")]
-    assert sum(len(gzip.compress(script.encode(), 9)) for script in scripts) < 14_000
+    assert sum(len(gzip.compress(script.encode(), 9)) for script in scripts) < 30_000
     for script in scripts:
         assert not re.search(
             r"\b(import|export|eval)\b|innerHTML|https?://(?!www\.w3\.org)", script
@@ -223,7 +457,8 @@ def test_pages_load_what_they_show_and_no_more():
     def loaded(*cells):
         tree = nodes.section("", *(nodes.container(classes=classes) for classes in cells))
         context = {"styles": ["book.css"], "scripts": ["book.js"]}
-        explorables.load(SimpleNamespace(config=config), "page", "page.html", context, tree)
+        app = SimpleNamespace(config=config, outdir="")
+        explorables.load(app, "page", "page.html", context, tree)
         return context["styles"][1:] + context["scripts"][1:]
 
     assert loaded(["cell", "tag_explorables"], ["explorable-matrix"]) == []

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from sphinx.errors import ExtensionError
 
-from booktools import mathematics, site, theme
+from booktools import mathematics, theme
 
 ROOT = Path(__file__).parents[2]
 JUPYTER = ROOT / "jupyter"
@@ -127,21 +127,22 @@ def test_no_page_can_fall_back_to_another_host(tmp_path, monkeypatch):
     assert "default-src 'self'" in theme.POLICY
 
 
-@pytest.mark.parametrize("name", ["bundle", "images", "mathematics", "site"])
-def test_files_and_programs_are_read_alike_on_every_system(name):
+@pytest.mark.parametrize("name", ["bundle", "images", "mathematics", "offers", "pdf", "site"])
+def test_files_and_programs_are_read_and_written_alike_on_every_system(name):
     tree = ast.parse(read(f"src/booktools/{name}.py"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     texts = ("read_text", "write_text", "run", "Popen")
     found = [call for call in calls if getattr(call.func, "attr", "") in texts]
     assert found
     for call in found:
-        assert "encoding" in {given.arg for given in call.keywords}, ast.unparse(call)
+        given = {one.arg for one in call.keywords}
+        assert "encoding" in given, ast.unparse(call)
+        if call.func.attr == "write_text" and name != "bundle":  # whose note is its own
+            assert "newline" in given, ast.unparse(call)
 
 
-def test_a_file_of_the_site_has_the_same_bytes_on_every_system(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.linesep", "\r\n")
-    site.write(tmp_path / "page.html", "✓\n")
-    assert (tmp_path / "page.html").read_bytes() == b"\xe2\x9c\x93\n"
+def test_git_gives_every_system_the_same_ends_of_lines():
+    assert "* text=auto eol=lf" in read(".gitattributes").splitlines()
 
 
 # JupyterLab

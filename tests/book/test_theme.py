@@ -74,10 +74,10 @@ def bundles(tmp_path_factory):
     return folder / "made", bundle.run(ROOT, bundle.ENTRIES, texts, folder / "made")
 
 
-def test_there_is_one_style_sheet_and_one_script_and_one_that_runs_first(bundles):
+def test_there_is_one_style_sheet_and_one_script_one_that_runs_first_and_what_searches(bundles):
     folder, names = bundles
     assert {name for name in names if not name.endswith(".woff2")} == {
-        *("book.css", "book.js", "first.js")
+        *("book.css", "book.js", "first.js", "finder.js")
     }
     assert {path.name for path in folder.iterdir()} == {*names.values()}
 

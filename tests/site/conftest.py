@@ -187,6 +187,48 @@ def scroll_through(page: Page) -> None:
     }""")
 
 
+def hidden(page: Page) -> list[str]:
+    """What a reader of the page cannot see: text, formulas, figures; folded details left out."""
+    found: list[str] = page.evaluate("""async () => {
+        const lost = [];
+        const parts = "h1, h2, h3, p, li, td, th, pre, .katex-html, img";
+        await document.fonts.ready;
+        const images = [...document.images].filter((image) => !image.matches(".in-dark"));
+        for (const image of images) image.loading = "eager";
+        await Promise.all(images.map((image) => image.decode().catch(() => 0)));
+        for (const part of document.querySelectorAll(`article :is(${parts})`)) {
+            if (part.closest("details:not([open]), .in-dark")) continue;
+            const { width, height } = part.getBoundingClientRect();
+            const empty = !part.src && !part.textContent.trim();
+            const seen = width && height && part.naturalWidth !== 0
+                && part.checkVisibility({ opacityProperty: true });
+            if (!empty && !seen) lost.push(part.outerHTML.slice(0, 200));
+        }
+        return lost;
+    }""")
+    return found
+
+
+@cache
+def axe() -> str:
+    """The script of axe."""
+    return (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+def axe_finds(page: Page, part: str = "html", without: tuple[str, ...] = ()) -> list[str]:
+    """The violations that axe finds in a part of a page, in its present state."""
+    page.evaluate(THIN_OUT)
+    page.evaluate(axe())
+    rules = {rule: {"enabled": False} for rule in without}
+    options = {"runOnly": RULES, "resultTypes": ["violations"], "rules": rules}
+    found = page.evaluate("([part, options]) => axe.run(part, options)", [part, options])
+    return [
+        f"{rule['id']}: {place['target']} {place['failureSummary']}"
+        for rule in found["violations"]
+        for place in rule["nodes"]
+    ]
+
+
 @dataclass
 class Visit:
     """What a visit to a page found."""
@@ -201,7 +243,6 @@ class Visit:
 @pytest.fixture(scope="session")
 def visit(browser: Browser, server: str) -> Callable[[str, str, int], Visit]:
     """Visit a page in a theme, at a width; each once, however many tests ask."""
-    axe = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
     @cache
     def look(page: str, theme: str, width: int) -> Visit:
@@ -223,15 +264,7 @@ def visit(browser: Browser, server: str) -> Callable[[str, str, int], Visit]:
             record.page.set_viewport_size({"width": size, "height": 844})
             beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             overflow[size] = record.page.evaluate(beyond)
-        record.page.evaluate(THIN_OUT)
-        record.page.evaluate(axe)
-        options = {"runOnly": RULES, "resultTypes": ["violations"]}
-        found = record.page.evaluate("(options) => axe.run(document, options)", options)
-        violations = [
-            f"{rule['id']}: {place['target']} {place['failureSummary']}"
-            for rule in found["violations"]
-            for place in rule["nodes"]
-        ]
+        violations = axe_finds(record.page)
         context.close()
         return Visit(record.requests, record.complaints, overflow, weight, violations)
 

@@ -14,6 +14,10 @@ PAGES = {
     "summands": "book/forgotten-rule.html",
     "network": "book/unrolled-network.html",
     "matrix": "book/matrices.html",
+    "truncation": "book/truncation.html",
+    "reading": "book/reading.html",
+    "vanishing": "book/vanishing.html",
+    "gates": "book/gates.html",
 }
 
 
@@ -29,7 +33,7 @@ def explorable(context: Contexts, server: str) -> Iterator[Callable[..., Locator
         figure = record.page.locator(f".tag_explorable-{name} figure")
         figure.scroll_into_view_if_needed()
         expect(figure.locator(".ex-words")).not_to_be_empty()
-        figure.locator("svg").evaluate(
+        figure.locator("svg, .ex-text").evaluate(
             "(svg) => svg.scrollIntoView({ block: 'center', behavior: 'instant' })"
         )
         return figure
@@ -165,6 +169,89 @@ def test_eigenvalues_meet_on_the_axis_and_leave_it(explorable: Callable[..., Loc
     expect(direction).to_have_attribute("aria-valuenow", "28")
     set_to(figure, "c non-normality", 2)
     expect(figure.locator(".ex-words")).to_contain_text("Both eigenvalues have size 1.01")
+
+
+def test_the_window_turns_the_sign(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("truncation")
+    page, grip, words = figure.page, slider(figure, "Length K"), figure.locator(".ex-words")
+    expect(words).to_contain_text("A window of 19 keeps 16.5")
+    expect(words).to_contain_text("The sign is wrong")
+    with held(page, grip) as (x, y):
+        page.mouse.move(x + 120, y, steps=5)
+    expect(words).to_contain_text("The sign is right")
+    slider(figure, "K length").press("Home")
+    expect(grip).to_have_attribute("aria-valuenow", "1")
+    grip.press("Shift+ArrowRight")
+    expect(grip).to_have_attribute("aria-valuetext", "a window of 6")
+    figure.get_by_role("button", name="window 41").click()
+    expect(words).to_contain_text("The sign is right from a length of 41 on")
+    figure.get_by_text("chunks", exact=True).click(force=True)
+    expect(words).to_contain_text("Chunks of 41 keep, on average")
+    kept, deleted, whole = numbers(figure)
+    assert math.isclose(kept + deleted, whole, abs_tol=0.06)
+    assert whole == -6
+
+
+def test_the_text_by_mouse_keyboard_and_touch(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("reading", has_touch=True)
+    letters, words = figure.locator(".ex-text span"), figure.locator(".ex-words")
+    letters.nth(151).hover()
+    expect(letters.nth(151)).to_have_class("ex-next")
+    slider(figure, "Character").press("ArrowRight")
+    expect(letters.nth(152)).to_have_class("ex-next")
+    letters.nth(200).tap()
+    expect(letters.nth(200)).to_have_class("ex-next")
+    figure.get_by_role("button", name="Next ›").press("Enter")
+    expect(letters.nth(201)).to_have_class("ex-next")
+    figure.get_by_role("button", name="inside a name").click()
+    expect(words).to_contain_text("Jo” comes “s”")
+    used = letters.evaluate_all(
+        "(all) => all.map((one) => one.style.getPropertyValue('--ex-used'))"
+    )
+    at = letters.evaluate_all("(all) => all.findIndex((one) => one.className)")
+    shares = [float(text.removesuffix("%")) for text in used[at - 40 : at]]
+    assert max(shares) == 100 > shares[0]
+    assert not any(used[at + 1 : at + 40])
+    figure.get_by_text("plain", exact=True).first.click(force=True)
+    expect(figure.locator(".ex-reader.ex-chosen .ex-name")).to_contain_text("plain")
+
+
+def test_four_numbers_disagree(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("vanishing")
+    words, button = figure.locator(".ex-words"), figure.get_by_role
+    button("button", name="eigenvalues 0").click()
+    expect(words).to_contain_text("multiplies the gradient by 2: it explodes")
+    expect(words).to_contain_text("the largest has size 0.")
+    button("button", name="eigenvalue 2").click()
+    expect(words).to_contain_text("it vanishes. The eigenvalues of W say otherwise")
+    button("button", name="Reset").click()
+    column = slider(figure, "Column 1 of W")
+    expect(column).to_have_attribute("aria-valuetext", "0.9, 0")
+    with held(figure.page, column) as (x, y):
+        figure.page.mouse.move(x + 40, y, steps=5)
+    expect(words).to_contain_text("it explodes")
+    column.press("ArrowUp")
+    expect(column).not_to_have_attribute("aria-valuetext", re.compile(r", 0$"))
+
+
+def test_gates_open_and_close(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("gates", has_touch=True)
+    words = figure.locator(".ex-words")
+    pads = figure.locator(".ex-pad")
+    expect(pads).to_have_count(30)
+    pads.nth(14).tap()  # the forget gate of step 5
+    expect(pads.nth(14)).to_have_attribute("aria-pressed", "false")
+    expect(words).to_contain_text("The forget gate of step 5 is closed")
+    pads.nth(0).focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowDown"):
+        figure.page.keyboard.press(key)
+    expect(pads.nth(21)).to_be_focused()
+    figure.page.keyboard.press("Enter")
+    expect(pads.nth(21)).to_have_attribute("aria-label", "output gate at step 2, 0.98 open")
+    figure.get_by_role("button", name="all open").click()
+    *parts, whole = numbers(figure)
+    assert len(parts) == 5
+    assert math.isclose(sum(parts), whole, abs_tol=0.01)
 
 
 def test_words_come_slowly_and_the_last_ones_stand(explorable: Callable[..., Locator]) -> None:

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 def printed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The words of a chapter with solutions, checks and folded code, as they are printed."""
     target = tmp_path_factory.mktemp("pdf") / "gates.pdf"
-    articles = {"book/gates": pdf.article(site, "book/gates")}
-    document = pdf.print_html(str(program(CHROMIUM)), site, articles, pdf.cover(ROOT), target)
+    pages = [pdf.article(site, "book/gates", ["book/gates"])]
+    document = pdf.print_html(str(program(CHROMIUM)), site, pages, pdf.cover(ROOT), target)
     return " ".join(" ".join(page.extract_text() for page in document.pages).split())
 
 
@@ -46,3 +46,12 @@ def test_checks_are_lines_and_folded_code_is_left_out(printed: str, site: Path) 
 def test_pages_have_a_head_and_the_first_says_the_version(printed: str) -> None:
     assert printed.count("The Product Rule in RNNs 13. Gates") > 5
     assert "Version " in printed
+
+
+def test_the_sheet_of_formulas_is_one_page(site: Path, tmp_path: Path) -> None:
+    articles = {"book/formulas": pdf.article(site, "book/formulas")}
+    target = tmp_path / "formulas.pdf"
+    document = pdf.print_html(str(program(CHROMIUM)), site, articles, "", target)
+    (page,) = document.pages
+    assert "The network" in page.extract_text()
+    assert "Cost and memory" in page.extract_text()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import watched
-from playwright.sync_api import BrowserContext, Page, expect
+from conftest import hidden, watched
+from playwright.sync_api import BrowserContext, expect
 
 Contexts = Callable[..., BrowserContext]
 PHONE = {"width": 390, "height": 844}
@@ -22,28 +22,6 @@ def figures(site: Path) -> str:
         for path in sorted(site.rglob("*.html"))
         if ".dark.svg" in path.read_text(encoding="utf-8")
     )
-
-
-def hidden(page: Page) -> list[str]:
-    """What a reader of the page cannot see: text, formulas, figures; folded details left out."""
-    found: list[str] = page.evaluate("""async () => {
-        const lost = [];
-        const parts = "h1, h2, h3, p, li, td, th, pre, .katex-html, img";
-        await document.fonts.ready;
-        const images = [...document.images].filter((image) => !image.matches(".in-dark"));
-        for (const image of images) image.loading = "eager";
-        await Promise.all(images.map((image) => image.decode().catch(() => 0)));
-        for (const part of document.querySelectorAll(`article :is(${parts})`)) {
-            if (part.closest("details:not([open]), .in-dark")) continue;
-            const { width, height } = part.getBoundingClientRect();
-            const empty = !part.src && !part.textContent.trim();
-            const seen = width && height && part.naturalWidth !== 0
-                && part.checkVisibility({ opacityProperty: true });
-            if (!empty && !seen) lost.push(part.outerHTML.slice(0, 200));
-        }
-        return lost;
-    }""")
-    return found
 
 
 def test_every_page_is_complete_without_scripts(context: Contexts, server: str, page: str) -> None:

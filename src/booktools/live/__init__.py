@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ ENTRIES = [
     for name in ("live.js", "live.css", "session.js", "session.css", "editor.js", "render.js")
 ]
 OWN = ("bptt", "booktools", "experiments")  # packages of this repository
-TOOLS = ("__init__", "checks", "frameworks", "palette", "style", "tables")  # that cells import
+PRESENT = {*OWN, *sys.stdlib_module_names}
+TOOLS = ("__init__", "checks", "frameworks", "palette", "passage", "style", "tables")  # for cells
 DATA = ("benchmarks/results/*.json", "examples/*.py", "examples/results/*.json")
 LARGE = ("results/*.jsonl", "texts/*")  # of experiments, which few pages read
 STAND_INS = HERE / "standins"
@@ -53,7 +54,7 @@ def entries(root: Path) -> list[Path]:
 
 
 def cells(source: Path) -> list[dict[str, Any]]:
-    """The code cells of a chapter as the browser runs them: number, code, packages that it needs."""
+    """The code cells of a chapter as the browser runs them: their numbers and sources."""
     notebook = read_myst_markdown_notebook(source.read_text(encoding="utf-8"))
     return [
         {"number": number, "source": cell.source}
@@ -73,33 +74,40 @@ def number(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def needs(root: Path) -> dict[str, list[str]]:
-    """The outside packages that each module of ours imports, by itself or through others."""
-    direct: dict[str, set[str]] = {}
+    """The outside packages of each module of ours: what it or others it imports begin with, and
+    what its own functions import when they are called.
+    """
+    first: dict[str, set[str]] = {}
+    called: dict[str, set[str]] = {}
     for package in OWN:
         for path in sorted((root / "src" / package).rglob("*.py")):
             parts = path.relative_to(root / "src").with_suffix("").parts
             name = ".".join(parts).removesuffix(".__init__")
-            direct[name] = {*imports(path.read_text(encoding="utf-8"), name, path.stem)}
-    ours = {name: {other for other in found if other in direct} for name, found in direct.items()}
-    return {
-        name: sorted(
-            {
-                other.split(".")[0]
-                for module in reached(name, ours)
-                for other in direct[module]
-                if other.split(".")[0] not in (*OWN, *sys.stdlib_module_names)
-            }
-        )
-        for name in direct
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            within = name if path.stem == "__init__" else name.rpartition(".")[0]
+            first[name] = {*around(name), *imports(tree.body, within)}
+            called[name] = {*imports(ast.walk(tree), within)}
+    edges = {name: found & first.keys() for name, found in first.items()}
+    found = {
+        name: called[name].union(*(first[other] for other in reached(name, edges)))
+        for name in first
     }
+    return {name: sorted({*map(top, modules)} - PRESENT) for name, modules in found.items()}
 
 
-def imports(text: str, name: str, stem: str) -> Iterable[str]:
-    """What a module imports when it is imported: of ``from a import b`` a and a.b."""
-    package = name if stem == "__init__" else name.rpartition(".")[0]
+def top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def around(name: str) -> list[str]:
+    """The packages that hold a module, which are imported before it."""
     parts = name.split(".")
-    yield from (".".join(parts[:k]) for k in range(1, len(parts)))
-    for node in ast.parse(text).body:
+    return [".".join(parts[:k]) for k in range(1, len(parts))]
+
+
+def imports(statements: Iterable[ast.AST], package: str) -> Iterator[str]:
+    """What statements in a module of this package import: of ``from a import b`` a and a.b."""
+    for node in statements:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -135,7 +143,10 @@ def sources(root: Path) -> list[tuple[str, Path]]:
             (f"src/{path.relative_to(STAND_INS).as_posix()}", path)
             for path in STAND_INS.rglob("*.py")
         ),
-        ("src/runner.py", HERE / "runner.py"),
+        *(
+            (f"src/booktools/live/{name}", HERE / name)
+            for name in ("judge.py", "runner.py", "waiting.py")
+        ),
     ]
 
 
@@ -169,6 +180,7 @@ def serve(app: Sphinx, exception: Exception | None) -> None:
         **{name: app.config.bundles[f"{name}.js"] for name in ("session", "editor", "render")},
         "style": app.config.bundles["session.css"],
         "colours": IN_THE_DARK,
+        "macros": app.config.math_macros,
         "packages": sorted(json.loads((folder / "pyodide-lock.json").read_bytes())["packages"]),
         "needs": needs(root),
     }
@@ -182,7 +194,7 @@ def serve(app: Sphinx, exception: Exception | None) -> None:
 
 
 def described(*folders: Path) -> dict[str, dict[str, Any]]:
-    """Of each file its size, to say how far the loading is, and its hash, which browsers compare."""
+    """Of each file its size, to say how far the loading is, and its hash, for browsers to check."""
     files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
     hashes = {path.name: hashlib.sha256(path.read_bytes()).digest() for path in files}
     return {
@@ -223,6 +235,7 @@ def load(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: A
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.setup_extension("booktools.live.answers")
     app.connect("doctree-read", number)
     app.connect("html-page-context", load, priority=700)  # after booktools.bundle
     app.connect("build-finished", serve, priority=800)  # before booktools.site

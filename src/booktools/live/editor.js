@@ -6,10 +6,11 @@ import { EditorState } from "@codemirror/state";
 import { EditorView, keymap } from "@codemirror/view";
 import { classHighlighter } from "@lezer/highlight";
 
-self.liveEditor = (pre, text, { label, changed, run, next }) => {
+self.liveEditor = (pre, text, { label, at = 0, changed, run, next }) => {
   const view = new EditorView({
     state: EditorState.create({
       doc: text,
+      selection: { anchor: at },
       extensions: [
         keymap.of([
           { key: "Mod-Enter", run: () => (run(), true) },

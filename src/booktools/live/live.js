@@ -33,6 +33,23 @@ const ask = async (what, cell, tools) => {
   }
 };
 
+// Answers to exercises: the text is kept for the next visit, the editor comes when it is wanted.
+for (const box of document.querySelectorAll(".answer")) {
+  const text = box.querySelector("textarea");
+  const [check, reset] = box.querySelectorAll("button");
+  const name = `live ${page} ${box.dataset.exercise}`;
+  text.value = localStorage.getItem(name) ?? text.value;
+  text.oninput = () => localStorage.setItem(name, text.value);
+  text.onfocus = () => ask("write", box, box);
+  check.onclick = () => ask("check", box, box);
+  reset.onclick = () => {
+    box.editor?.set(text.defaultValue);
+    text.value = text.defaultValue;
+    localStorage.removeItem(name);
+    box.querySelector("[role=status]").replaceChildren();
+  };
+}
+
 for (const cell of document.querySelectorAll(".cell[data-cell]")) {
   const input = cell.querySelector(".cell_input");
   if (!input) continue;

@@ -4,7 +4,7 @@ export const CACHE = "live cells";
 export const keep = async (folder) => {
   if (!navigator.serviceWorker) return; // an address without encryption: all the same, but not kept
   try {
-    await navigator.serviceWorker.register(new URL("../kept.js", folder));
+    if (!(await navigator.serviceWorker.register(new URL("../kept.js", folder)))) return;
     const { active } = await navigator.serviceWorker.ready;
     const here = performance.getEntriesByType("resource").map(({ name }) => name);
     active.postMessage([location.href.replace(/#.*/, ""), ...here.filter((name) => name.startsWith(location.origin))]);

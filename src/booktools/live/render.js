@@ -10,7 +10,7 @@ md.inline.ruler.before("escape", "formula", (state, silent) => {
   state.pos += found[0].length;
   return true;
 });
-md.renderer.rules.formula = (tokens, k) => katex.renderToString(tokens[k].content, { throwOnError: false });
+md.renderer.rules.formula = (tokens, k) => katex.renderToString(tokens[k].content, { throwOnError: false, macros: self.liveMacros });
 
 // MyST's table with a caption: what booktools.tables writes.
 const plain = md.renderer.rules.fence;

@@ -6,14 +6,15 @@ import contextlib
 import io
 import json
 import linecache
+import logging
 import sys
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import IPython.display
 
 from booktools.checks import CHECK, in_words
+from booktools.live.waiting import Imports
 
 display: Any = IPython.display  # its stand-in, which has a place for what shows a value
 
@@ -51,23 +52,33 @@ class Prints(io.TextIOBase):
         self.line = ""
 
 
-def wanted(source: str, needs: dict[str, list[str]]) -> list[str]:
-    """The packages that a cell's imports need, where ``needs`` says it of the book's modules."""
-    found: dict[str, None] = {}
-    for module in imported(source):
-        found |= dict.fromkeys([*needs.get(module, []), module.partition(".")[0]])
-    return list(found)
+imports = Imports({}, [])
+# that it builds its list of fonts, once
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 
-def imported(source: str) -> Iterator[str]:
-    """The modules that a cell imports: of ``from a import b`` a.b and a."""
+def know(needs: str, there: str) -> None:
+    """Learn what the book's modules import, and which packages can be loaded; both as JSON."""
+    imports.needs, imports.there = json.loads(needs), {*json.loads(there)}
+
+
+def wanted(source: str) -> str:
+    """The packages to load before a cell runs, as JSON; of a cell that is no Python, none."""
     with contextlib.suppress(SyntaxError):
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield node.module
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        return json.dumps(imports.wanted(ast.parse(source)))
+    return "[]"
+
+
+def imported(source: str) -> str:
+    """The packages that an answer imports, none of which waits, as JSON."""
+    with contextlib.suppress(SyntaxError):
+        return json.dumps(sorted(imports.missing(ast.parse(source))))
+    return "[]"
+
+
+def loaded(package: str) -> None:
+    """Learn that a package is there."""
+    imports.loaded.add(package)
 
 
 def show(value: Any, outputs: list[dict[str, Any]]) -> None:
@@ -80,12 +91,11 @@ def show(value: Any, outputs: list[dict[str, Any]]) -> None:
         outputs.append({"value": repr(value)})
 
 
-def final_value(tree: ast.Module) -> ast.Expression | None:
-    """Take the last line off, if it is an expression."""
-    if tree.body and isinstance(last := tree.body[-1], ast.Expr):
-        tree.body.pop()
-        return ast.Expression(last.value)
-    return None
+def execute(statement: ast.stmt, file: str) -> Any:
+    """Run a statement of a cell; the value of an expression."""
+    if isinstance(statement, ast.Expr):
+        return eval(compile(ast.Expression(statement.value), file, "eval"), names)
+    return exec(compile(ast.Module([statement], []), file, "exec"), names)
 
 
 def run(source: str, number: int) -> str:
@@ -103,9 +113,10 @@ def run(source: str, number: int) -> str:
     try:
         with contextlib.redirect_stdout(prints), contextlib.redirect_stderr(prints):
             tree = ast.parse(source, file)
-            last = final_value(tree)
-            exec(compile(tree, file, "exec"), names)
-            value = eval(compile(last, file, "eval"), names) if last else None
+            value = None
+            for statement, cell in imports.begin(tree, file):
+                result = execute(statement, cell)
+                value = result if statement is tree.body[-1] else None
         if value is not None and not source.rstrip().endswith(";"):
             shows(value)
     except BaseException as error:

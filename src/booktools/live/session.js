@@ -1,4 +1,5 @@
 // What a page does once a reader has pressed Run or Edit: it holds Python, and what each cell has run.
+import { answers } from "./answers.js";
 import { keep, forget, kept } from "./offline.js";
 import { show } from "./outputs.js";
 
@@ -70,6 +71,7 @@ self.liveSession = async (index, root, page) => {
   const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${root}_static/${index.style}` });
   document.head.append(style);
   self.liveColours = index.colours;
+  self.liveMacros = index.macros;
   const folder = new URL(`${root}_live/`, location.href).href;
   const answer = await fetch(`${folder}cells/${page}.json`);
   if (!answer.ok) throw new Error("the cells of this page did not come. Is there a connection?");
@@ -86,6 +88,7 @@ self.liveSession = async (index, root, page) => {
   // The panel: what Python does, and what can be asked of it.
   const panel = document.createElement("aside");
   panel.className = "live-panel";
+  panel.hidden = true;
   panel.setAttribute("aria-label", "Python on this page");
   panel.innerHTML = `<p role="status"></p><progress hidden aria-label="Loading"></progress>
 <p class="buttons"><button type="button" data-do="all">Run all</button>
@@ -160,7 +163,8 @@ self.liveSession = async (index, root, page) => {
     return first < 0 ? last : first; // what is below a change may depend on it
   };
 
-  async function run(last, asked) {
+  // What Python gives once it has started; nothing if it ends.
+  async function work(task) {
     panel.hidden = false;
     bar.hidden = true;
     panel.classList.add("busy");
@@ -168,21 +172,39 @@ self.liveSession = async (index, root, page) => {
     try {
       if (!mine.started) say("Starting Python. Its files stay on this device; nothing is sent anywhere.");
       await mine.start();
-      const stopped = await execute(from(last), last, asked);
-      bar.hidden = true;
-      if (!stopped) return say(`Done: cell ${last + 1} of ${plan.length}.`);
-      const place = stopped.cell.number === plan[asked]?.number ? "This cell" : `Cell ${at(stopped.cell.number) + 1}, above,`;
-      say(`${place} stopped: ${stopped.error.error.split("\n").at(-1)}`);
-      if (stopped.cell !== plan[asked]) stopped.cell.element?.scrollIntoView({ block: "center" });
+      return await task();
     } catch (error) {
-      bar.hidden = true;
       if (mine === python) fresh();
       say(mine.stopped ? "Stopped. Run starts from the first cell again." : `Python ended: ${error.message} Run starts it anew.`);
     } finally {
+      bar.hidden = true;
       panel.classList.remove("busy");
       offer();
     }
   }
+
+  // Up to this cell, from the first that has to run again; with no cell asked for, all of them.
+  const run = (last, asked) => work(async () => {
+    const stopped = await execute(asked === undefined ? 0 : from(last), last, asked);
+    if (!stopped) return say(`Done: cell ${last + 1} of ${plan.length}.`);
+    const place = stopped.cell.number === plan[asked]?.number ? "This cell" : `Cell ${at(stopped.cell.number) + 1}, above,`;
+    say(`${place} stopped: ${stopped.error.error.split("\n").at(-1)}`);
+    if (stopped.cell !== plan[asked]) stopped.cell.element?.scrollIntoView({ block: "center" });
+  });
+
+  // The verdict stands in the exercise's own place, so the panel goes where nobody has opened it.
+  const judge = (exercise, answer) => later(async () => {
+    const closed = panel.hidden;
+    const verdict = await work(() => {
+      say("Checking the answer");
+      return python.call("judge", { exercise, answer });
+    });
+    if (!verdict) return undefined;
+    say("Done: the answer is checked.");
+    panel.hidden = closed;
+    return verdict;
+  });
+  const editor = { load: async () => self.liveEditor ?? (await script(`${root}_static/${index.editor}`)) };
 
   button("all").onclick = () => later(() => run(plan.length - 1));
   button("stop").onclick = () => {
@@ -229,10 +251,11 @@ self.liveSession = async (index, root, page) => {
   }
 
   return {
+    ...answers({ address: `${folder}exercises/${page}.json`, editor, judge }),
     run: (number) => later(() => run(checks(at(number)), at(number))),
     edit: async (number) => {
       const cell = plan[at(number)];
-      if (!self.liveEditor) await script(`${root}_static/${index.editor}`);
+      await editor.load();
       cell.editor ??= self.liveEditor(cell.element.querySelector(".cell_input pre"), cell.text, {
         label: `Code of cell ${at(number) + 1}`,
         changed: (text) => {

@@ -28,7 +28,6 @@ SPARE = re.compile(
     r"matplotlib/(mpl-data/(sample_data|images|fonts/(afm|pdfcorefonts))/|tests/|testing/"
     r"|mpl-data/fonts/ttf/(DejaVuSerif|DejaVuSansMono-|DejaVuSans-BoldOblique|DejaVuSansDisplay)"
     r"|backends/(web_backend|qt_editor|backend_(gtk|qt|wx|tk|web|nbagg|macosx|cairo|pgf|ps|pdf)))"
-    r"|mpl_toolkits/"
 )
 WITHOUT = {"fonttools", "pytz", "matplotlib-pyodide"}  # serve PDF, pandas, and a page's canvas
 CORE = ("pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")

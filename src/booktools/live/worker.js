@@ -34,6 +34,13 @@ const load = async (names) => {
   if (missing.length) throw new Error(`${missing.join(", ")} did not come whole, or cannot be used`);
 };
 
+const bring = async (names) => {
+  const packages = names.filter((name) => name !== "experiments");
+  if (packages.length) await load(packages);
+  if (names.includes("experiments")) await unpack("experiments"); // its rows and texts
+  for (const name of [...names, ...Object.keys(python.loadedPackages)]) runner.loaded(name);
+};
+
 const jobs = {
   async start(given) {
     ({ folder, index } = given);
@@ -49,18 +56,20 @@ sys.path.insert(0, "/book/src")
 os.makedirs("/book/book", exist_ok=True)
 os.chdir("/book/book")
 `);
-    runner = python.pyimport("runner");
+    runner = python.pyimport("booktools.live.runner");
+    runner.know(JSON.stringify(index.needs), JSON.stringify([...index.packages, "experiments"]));
+    runner.loaded("numpy");
   },
 
   async run({ source, number }) {
-    const asked = runner.wanted(source, (index.needsInPython ??= python.toPy(index.needs))).toJs();
-    const names = asked.filter((name) => index.packages.includes(name) && !(name in python.loadedPackages));
-    if (names.length) await load(names);
-    if (asked.includes("experiments") && index.experiments) {
-      await unpack("experiments");
-      index.experiments = null; // they are there
-    }
+    await bring(JSON.parse(runner.wanted(source)));
     return JSON.parse(runner.run(source, number));
+  },
+
+  async judge({ exercise, answer }) {
+    await bring(JSON.parse(runner.imported(answer)));
+    const { judge } = python.pyimport("booktools.live.judge");
+    return judge(python.toPy(exercise), answer).toJs({ dict_converter: Object.fromEntries });
   },
 };
 

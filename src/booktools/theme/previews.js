@@ -4,7 +4,7 @@
   const WHOLE = "div.math, div.proof, figure, table, div.exercise, div.citation, dl.citation > dd";
   const FIRST = 420; // characters of a section
   const pages = new Map();
-  let card, timer;
+  let card, shown, timer; // the card, and the link that it belongs to with its place on the screen
 
   const pageOf = (url) => {
     const address = url.origin + url.pathname;
@@ -46,7 +46,7 @@
     for (const node of [copy, ...copy.querySelectorAll("[id]")]) node.removeAttribute("id");
     for (const node of [copy, ...copy.querySelectorAll("[tabindex]")]) node.removeAttribute("tabindex");
     for (const node of [copy, ...copy.querySelectorAll(".later, .laid")]) node.classList.remove("later", "laid");
-    for (const mark of copy.querySelectorAll(".headerlink")) mark.remove();
+    for (const mark of copy.querySelectorAll(".headerlink, .answer")) mark.remove();
     for (const image of copy.querySelectorAll("img")) {
       image.src = new URL(image.getAttribute("src"), url).href;
       image.loading = "eager";
@@ -58,6 +58,11 @@
     clearTimeout(timer);
     card?.remove();
     card = undefined;
+  };
+
+  // To focus a link may scroll to it: what hides a card is that its link has moved since.
+  const follow = () => {
+    if (card && shown.link.getBoundingClientRect().top !== shown.top) hide();
   };
 
   const show = async (link) => {
@@ -74,6 +79,7 @@
     card.addEventListener("pointerleave", hide);
     document.body.append(card);
     const at = link.getBoundingClientRect();
+    shown = { link, top: at.top };
     const width = document.documentElement.clientWidth;
     const left = Math.max(8, Math.min(at.left, width - card.offsetWidth - 8));
     const below = at.bottom + card.offsetHeight + 8 < innerHeight;
@@ -106,5 +112,5 @@
   });
   document.addEventListener("focusout", hide);
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
-  addEventListener("scroll", hide, { passive: true });
+  addEventListener("scroll", follow, { passive: true });
 })();

@@ -92,7 +92,7 @@
       spellcheck: false,
       ariaLabel: "Search the book",
     });
-    const close = make("button", { type: "button", ariaLabel: "Close" }, "Esc");
+    const close = make("button", { type: "button" }, "Close");
     const form = make("form", { role: "search" }, input, close);
     const status = make("p", { role: "status" });
     const list = make("ol", { className: "found" });

@@ -1,5 +1,5 @@
 // The arithmetic of the explorables: pure functions of numbers, tested against the package bptt.
-// Lists that belong to states are indexed by t, as in the formulas; index 0 is the first state.
+// Lists that belong to states are indexed by t, as in the formulas; index 0 is the initial state.
 
 /** Each nonlinearity: its value at a, and its slope from a and the value h. */
 export const NONLINEARITIES = {
@@ -75,4 +75,145 @@ export function vectors(W, x, dh0) {
     dh.push(times(W, dh.at(-1)).map((value, i) => D.at(-1)[i] * value));
   }
   return { D, dh };
+}
+
+/**
+ * Influence balancing (Tallec and Ollivier 2017): entry l is the summand of lag l, (A^l v)_1, where
+ * A keeps half of each unit and takes half of the next, and v is +1 for the first `plus` units and
+ * -1 for the others.
+ */
+export function influence(plus, lags, units = 23) {
+  let adjoint = Array.from({ length: units }, (_, i) => (i ? 0 : 1));
+  return Array.from({ length: lags }, () => {
+    const term = sum(adjoint.map((value, i) => (i < plus ? value : -value)));
+    adjoint = adjoint.map((value, i) => (value + (i ? adjoint[i - 1] : 0)) / 2);
+    return term;
+  });
+}
+
+/** The share of lag l that a window of K keeps; chunks keep it on average over where their cuts lie. */
+export const share = (lag, K, chunks) => (lag >= K ? 0 : chunks ? 1 - lag / K : 1);
+
+/** What is kept of the sum of the terms, by the length K = 1, 2, … of a window or of chunks. */
+export function kept(terms, chunks) {
+  let window = 0;
+  let windows = 0; // chunks of K are, on average, all windows from 1 to K
+  return terms.map((term, i) => {
+    window += term;
+    windows += window;
+    return chunks ? windows / (i + 1) : window;
+  });
+}
+
+/** The largest singular value of a 2 x 2 matrix. */
+export const stretch = ([[a, b], [c, d]]) => (Math.hypot(a + d, b - c) + Math.hypot(a - d, b + c)) / 2;
+
+/** The spectral radius of a 2 x 2 matrix. */
+export function radius([[a, b], [c, d]]) {
+  const middle = (a + d) / 2;
+  const square = ((a - d) / 2) ** 2 + b * c;
+  return square < 0 ? Math.sqrt(middle ** 2 - square) : Math.abs(middle) + Math.sqrt(square);
+}
+
+/**
+ * The diagonals of the D_t along h_t = tanh(W h_{t-1} + b + x_t), from step 1 on. The bias b is such
+ * that the network can rest in h = `rest`; it begins there, and without inputs it stays.
+ */
+export function slopes(W, rest, x) {
+  const b = times(W, rest).map((a, i) => Math.atanh(rest[i]) - a);
+  const still = x.every((input) => input.every((value) => value === 0));
+  let h = rest;
+  return x.map((input) => {
+    if (!still) h = times(W, h).map((a, i) => Math.tanh(a + b[i] + input[i]));
+    return h.map((value) => 1 - value * value);
+  });
+}
+
+/** D W, for a diagonal D. */
+export const scaled = (D, W) => W.map((row, i) => row.map((value) => D[i] * value));
+
+/** e to the Lyapunov exponent: the factor per step of a column that all D_t W act on. */
+export function growth(W, D) {
+  let log = 0;
+  let v = [Math.SQRT1_2, Math.SQRT1_2];
+  for (const diagonal of D) {
+    v = times(scaled(diagonal, W), v);
+    const size = Math.hypot(...v);
+    if (!size) return 0;
+    log += Math.log(size);
+    v = v.map((value) => value / size);
+  }
+  return Math.exp(log / D.length);
+}
+
+/** The norms of dh_T/dh_{T-l} for the lags l from 0. */
+export function reach(W, D, lags) {
+  let [first, second] = [[1, 0], [0, 1]]; // the rows of the product
+  const norms = [1];
+  for (let lag = 1; lag <= lags; lag++) {
+    const [[a, b], [c, d]] = scaled(D.at(-lag), W);
+    [first, second] = [first, second].map(([p, q]) => [p * a + q * c, p * b + q * d]);
+    norms.push(stretch([first, second]));
+  }
+  return norms;
+}
+
+/**
+ * One LSTM unit whose gates stand where they are put: `gates` has [i, f, g, o] of each step, and
+ * the inputs make up for what the weights `w`, by i, f, g, o, bring. Of each step, the derivatives
+ * of the ways into it: `keep` is dc_t/dc_{t-1}, `into` by i, f and g are those of c_t with respect
+ * to h_{t-1}, `past` the one of h_t through o, `exit` is dh_t/dc_t.
+ */
+export function carousel({ w, gates }) {
+  const [c, h, ways] = [[0], [0], [null]];
+  for (const [i, f, g, o] of gates) {
+    const before = c.at(-1);
+    const now = f * before + i * g;
+    const out = Math.tanh(now);
+    ways.push({ keep: f, into: [g * i * (1 - i) * w[0], before * f * (1 - f) * w[1], i * (1 - g * g) * w[2]],
+      past: out * o * (1 - o) * w[3], exit: o * (1 - out * out) });
+    c.push(now);
+    h.push(o * out);
+  }
+  return { c, h, ways };
+}
+
+/**
+ * How a change of c_1 reaches h_T. For each step from 2 on, `flows` has what goes directly and
+ * through i, f, g, o: five numbers, whose sum is dh_T/dc_1 at every step. `parts` splits it by the
+ * gate that a path, followed back from h_T, meets first: none, i, f, g, o.
+ */
+export function paths({ ways }) {
+  const T = ways.length - 1;
+  const [dc, dh] = [[NaN, 1], [NaN, ways[1].exit]]; // with respect to c_1
+  for (let t = 2; t <= T; t++) {
+    const { keep, into, past, exit } = ways[t];
+    dc.push(keep * dc[t - 1] + sum(into) * dh[t - 1]);
+    dh.push(exit * dc[t] + past * dh[t - 1]);
+  }
+  const parts = [0, 0, 0, 0, T > 1 ? ways[T].past * dh[T - 1] : 0];
+  const [flows, exits] = [[], []];
+  let [ofC, ofH, direct] = [ways[T].exit, 1, ways[T].exit]; // the adjoints of c_t and h_t
+  for (let t = T; t > 1; t--) {
+    const { keep, into, past } = ways[t];
+    const through = into.map((way) => way * dh[t - 1]);
+    through.forEach((way, k) => (parts[k + 1] += direct * way));
+    flows[t] = [ofC * keep * dc[t - 1], ...through.map((way) => ofC * way), ofH * past * dh[t - 1]];
+    exits[t] = ofH * ways[t].exit * dc[t];
+    ofH = sum(into) * ofC + past * ofH;
+    ofC = keep * ofC + ways[t - 1].exit * ofH;
+    direct *= keep;
+  }
+  parts[0] = direct;
+  exits[1] = ofH * ways[1].exit;
+  return { flows, exits, parts, whole: dh[T] };
+}
+
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/** Number k of a text of numbers from 0 to 1, which have `width` digits of base 64 each. */
+export function digits(text, width, k) {
+  let value = 0;
+  for (const digit of text.slice(width * k, width * (k + 1))) value = 64 * value + DIGITS.indexOf(digit);
+  return value / (64 ** width - 1);
 }

@@ -146,7 +146,7 @@ const where = ({ back, k, toWeight }) =>
 
 function describe({ back, toWeight, s, k, h, value, factors }) {
   if (!back && !k) {
-    return "One unit, one input: every letter is a number. The first state is given. Go forward step by step.";
+    return "One unit, one input: every letter is a number. The initial state is given. Go forward step by step.";
   }
   if (!back) {
     return `Step ${k} reads $h_${k - 1}$ and $x_${k}$ and gives $h_${k}$ = ${show(h[k])} and the output $z_${k} = Vh_${k}$ = ${
@@ -155,7 +155,7 @@ function describe({ back, toWeight, s, k, h, value, factors }) {
   if (toWeight) {
     return `$W$ is used ${s === 1 ? "once" : `${s} times`} on the way to $z_${s}$. A small change of $W$ in step ${k
     } alone reaches $z_${s}$ multiplied by ${show(value)}. ${
-      s === 1 ? "" : `The derivative by $W$ is the sum over all ${s} uses.`}`;
+      s === 1 ? "" : `The derivative with respect to $W$ is the sum over all ${s} uses.`}`;
   }
   const arrows = s - k;
   const largest = Math.max(...factors.slice(1).map(Math.abs));

@@ -176,7 +176,7 @@ function view(model) {
       html("div", { class: "ex-sliders" },
         slider(model, "w", "w", "recurrent weight", [-2.5, 2.5, 0.05]),
         slider(model, "u", "u", "input weight", [-2, 2, 0.05]),
-        slider(model, "h0", "h_0", "first state", [-1, 1, 0.05]),
+        slider(model, "h0", "h_0", "initial state", [-1, 1, 0.05]),
         slider(model, "T", "T", "steps", [1, STEPS, 1])),
       html("div", { class: "ex-line", role: "radiogroup", "aria-label": "summands" }, name,
         ...terms.map(({ label }) => label),

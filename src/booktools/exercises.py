@@ -1,0 +1,113 @@
+"""What the exercises of a chapter ask for as code: ``exercises/NAME.toml`` beside it.
+
+One table for each label. ``ask`` says what to define, in one line, and ``name`` under which name;
+``stub`` is what the reader begins with. ``right`` is Python that defines the same, with NumPy and
+``bptt`` alone. The expressions of ``compare`` are what the two must agree in, up to ``tol``, with
+what the code ``given`` defines. Each ``[[label.wrong]]`` is a typical wrong ``code`` and its
+``hint``. :mod:`booktools.live.judge` judges.
+"""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .pages import Mistake, Page
+
+NEEDED: Mapping[str, type] = {
+    "ask": str,
+    "name": str,
+    "stub": str,
+    "right": str,
+    "compare": list,
+    "wrong": list,
+}
+FIELDS: Mapping[str, type] = {**NEEDED, "given": str, "tol": float}
+Exercise = dict[str, Any]
+WRONG = {"code": str, "hint": str}
+
+
+def file_of(source: Path) -> Path:
+    """Where the exercises of a chapter are."""
+    return source.parent / "exercises" / f"{source.stem}.toml"
+
+
+def read(source: Path) -> dict[str, Exercise]:
+    """The exercises of a chapter, by label."""
+    file = file_of(source)
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def mistakes(page: Page) -> Iterator[Mistake]:
+    """Each exercise of the page has its table, and each table has all that it needs."""
+    file = file_of(page.file)
+    asked = {label.name: label.line for label in page.labels if label.kind == "exercise"}
+    try:
+        found = read(page.file)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"at line (\d+)", str(error))
+        yield Mistake(file, int(at[1]) if at else 1, f"this is no TOML: {error}")
+        return
+    for label, line in asked.items():
+        if label not in found:
+            message = f"exercise {label} has no table in exercises/{file.name}: add [{label}]"
+            yield Mistake(page.file, line, message)
+    text = file.read_text(encoding="utf-8") if found else ""
+    for label, table in found.items():
+        heading = re.search(rf"^\[+{re.escape(label)}\b", text, re.MULTILINE)
+        line = text[: heading.start()].count("\n") + 1 if heading else 1
+        if label not in asked:
+            yield Mistake(file, line, f"{label} is no exercise of {page.file.name}")
+        for message in wrong_with(table):
+            yield Mistake(file, line, f"{label}: {message}")
+
+
+def wrong_with(table: Any) -> Iterator[str]:
+    """What is wrong with the table of one exercise."""
+    if message := misfit(table, NEEDED, FIELDS):
+        yield message
+        return
+    if not table["wrong"]:
+        yield "needs a typical wrong answer: [[….wrong]] with code and hint"
+    for k, wrong in enumerate(table["wrong"], start=1):
+        if message := misfit(wrong, WRONG, WRONG):
+            yield f"wrong {k}: {message}"
+            return
+    parts = {part: table.get(part, "") for part in ("stub", "right", "given")}
+    parts |= {f"wrong {k}": one["code"] for k, one in enumerate(table["wrong"], start=1)}
+    parts |= {f"compare {k}": one for k, one in enumerate(table["compare"], start=1)}
+    for part, code in parts.items():
+        try:
+            ast.parse(code)
+        except SyntaxError as error:
+            yield f"{part}, line {error.lineno}: this is no Python: {error.msg}"
+    if not table["compare"]:
+        yield "compare: got nothing, needs at least one expression"
+    for expression in table["compare"]:
+        if not re.search(rf"\b{re.escape(table['name'])}\b", expression):
+            yield f"compare: {expression!r} does not say {table['name']}"
+
+
+def misfit(table: Any, needed: Mapping[str, type], known: Mapping[str, type]) -> str:
+    """The first field that is missing, unknown or of the wrong kind."""
+    if not isinstance(table, dict):
+        return f"got {table!r}, needs a table"
+    for field in needed:
+        if field not in table:
+            return f"needs {field}"
+    for field, value in table.items():
+        if field not in known:
+            return f"got {field}, needs one of {', '.join(known)}"
+        if not isinstance(value, known[field]):
+            return f"{field}: got {value!r}, needs a {known[field].__name__}"
+    return ""
+
+
+def strays(root: Path, pages: Iterable[Page]) -> Iterator[Mistake]:
+    """Files of exercises belong to a page."""
+    there = {file_of(page.file) for page in pages}
+    for file in sorted((root / "book" / "exercises").glob("*")):
+        if file not in there:
+            yield Mistake(file, 1, f"no page of the book is named {file.stem}")

@@ -1,0 +1,182 @@
+// Which number tells whether the gradient vanishes? (book/vanishing.md)
+
+import { growth, inputs, radius, reach, scaled, slopes, stretch } from "./arithmetic.mjs";
+import { canvas, choice, clamp, decades, handle, html, nice, show, slider, upgrade } from "./shared.mjs";
+
+const LAGS = 30;
+const STEPS = 1000; // of the run that the exponent is measured on
+const start = { W: [[0.9, 1.8], [0, 0.8]], p: 0, q: 0, g: 0, lag: 6, plane: 2 };
+const presets = {
+  '"all agree"': { W: [[0.72, -0.54], [0.54, 0.72]], p: 0, q: 0, g: 0, plane: 2 },
+  '"grow, then fade"': { W: start.W, p: 0, q: 0, g: 0, plane: 2 },
+  '"eigenvalues 0, and it explodes"': { W: [[8, 8], [-8, -8]], p: 0, q: 0.5, g: 0, plane: 10 },
+  '"eigenvalue 2, and it vanishes"': { W: [[2, 0], [0, 2]], p: 0.96, q: 0.96, g: 0, plane: 2 },
+  '"inputs"': { W: [[1.3, -0.8], [0.8, 1.3]], p: 0, q: 0, g: 1.2, plane: 2 },
+};
+
+const NAMES = {
+  norm: ["‖W‖", "largest singular value", "ex-V"],
+  radius: ["ρ(W)", "spectral radius", "ex-U"],
+  exponent: ["e^{χ}", "Lyapunov exponent", "ex-W"],
+  gradient: ["", "gradient", "ex-ink"],
+};
+
+/** What follows from the state: the four factors per step, and the gradient's norm by lag. */
+function solve(state) {
+  const { W, p, q, g, lag } = state;
+  const D = slopes(W, [p, q], inputs(g, STEPS));
+  const norms = reach(W, D, LAGS);
+  const exponent = g ? growth(W, D) : radius(scaled(D[0], W)); // at rest all D_t are alike
+  return { ...state, D, norms,
+    factors: { norm: stretch(W), radius: radius(W), exponent, gradient: norms[lag] ** (1 / lag) } };
+}
+
+function view(model) {
+  const { svg, redraw } = canvas("W as what it does to a circle, four factors per step, and the gradient by lag", picture);
+  let plane;
+
+  const setColumn = (j, x, y) => {
+    const { W, plane: limit } = model.state;
+    const put = [x, y].map((value) => clamp(Math.round(value * 20) / 20, -limit, limit));
+    model.update({ W: W.map((row, i) => row.with(j, put[i])) });
+  };
+  const columns = [0, 1].map((j) => handle(svg, {
+    label: `Column ${j + 1} of W`, limit: 10, kind: j ? "other" : "W",
+    drag: (x, y) => setColumn(j, (x - plane.x) / plane.unit, (plane.y - y) / plane.unit),
+    keys: (right, up) => {
+      const { W, plane: limit } = model.state;
+      setColumn(j, W[0][j] + 0.05 * limit * right, W[1][j] + 0.05 * limit * up);
+    },
+  }));
+
+  function picture(pen, width) {
+    const s = solve(model.state);
+    const { W, lag, factors, norms } = s;
+    const wide = width >= 560;
+    const left = wide ? width * 0.4 : width;
+    const tall = wide ? Math.min(260, left) : 210;
+    plane = { x: left / 2, y: 24 + tall / 2, unit: (tall / 2 - 10) / s.plane };
+
+    pen.text("head plane", 0, 14, '"columns of "W", to drag"', "start");
+    const edge = tall / 2;
+    pen.line("across", plane.x - edge, plane.y, plane.x + edge, plane.y, "ex-grid");
+    pen.line("up", plane.x, plane.y - edge, plane.x, plane.y + edge, "ex-grid");
+    pen("circle", "unit", { cx: plane.x, cy: plane.y, r: plane.unit, class: "ex-unit" });
+    const at = ([x, y]) => [plane.x + plane.unit * x, plane.y - plane.unit * y];
+    const image = Array.from({ length: 73 }, (_, i) => {
+      const [cos, sin] = [Math.cos(i * Math.PI / 36), Math.sin(i * Math.PI / 36)];
+      const point = W.map(([a, b]) => a * cos + b * sin);
+      const beyond = Math.max(1, ...point.map((value) => Math.abs(value) / (1.04 * s.plane)));
+      return point.map((value) => value / beyond); // no further than the edge
+    });
+    pen("polygon", "image", { points: image.map(at).join(" "), class: "ex-image" });
+    const far = image.reduce((best, point) => (Math.hypot(...point) > Math.hypot(...best) ? point : best));
+    const [fx, fy] = at(far);
+    pen.line("far", plane.x, plane.y, fx, fy, "ex-longest");
+    columns.forEach(({ move }, j) => {
+      const column = W.map((row) => row[j]);
+      const [x, y] = at(column);
+      pen.line(`column${j}`, plane.x, plane.y, x, y, `ex-vector ${j ? "ex-first" : ""}`);
+      pen.text(`name${j}`, x, y - 14, `"column ${j + 1}"`, "middle", "ex-small ex-halo");
+      move(x, y, column[0], `${show(column[0])}, ${show(column[1])}`);
+    });
+
+    // The four factors per step, on a scale of powers of two.
+    const bars = { left: wide ? left + 20 : 0, top: wide ? 24 : tall + 58 };
+    const span = width - bars.left - 40;
+    const most = Math.max(4, nice(Math.max(...Object.values(factors)), [1, 2, 4, 8, 10]));
+    const [low, high] = [Math.log(1 / 8), Math.log(most)];
+    const x = (value) => bars.left + clamp((Math.log(value) - low) / (high - low), 0, 1) * span;
+    pen.text("head bars", bars.left, bars.top - 10, '"factor per step back"', "start");
+    const bottom = bars.top + 4 * 46 + 4;
+    Object.entries(factors).forEach(([key, value], i) => {
+      const [sign, meaning, style] = NAMES[key];
+      const y = bars.top + 14 + 46 * i;
+      pen.text(`name ${key}`, bars.left, y, `${sign}${sign ? '" "' : ""}"${key === "gradient" ? `gradient at lag ${lag}` : meaning}"`, "start", "ex-small");
+      pen("rect", `bar ${key}`, { x: Math.min(x(1), x(value)), y: y + 6, height: 16, rx: 1.5,
+        width: Math.max(1, Math.abs(x(value) - x(1))), class: `ex-factor ${style}` });
+      pen.text(`value ${key}`, (value < 1 ? x(1) : x(value)) + 6, y + 19, `"${value < 1e-9 ? 0 : show(value)}"`, "start",
+        "ex-small ex-chosen");
+    });
+    pen.line("one", x(1), bars.top, x(1), bottom, "ex-axis");
+    pen.text("vanish", x(1) - 6, bottom + 14, '"‹ vanishes"', "end", "ex-small");
+    pen.text("explode", x(1) + 6, bottom + 14, '"explodes ›"', "start", "ex-small");
+
+    const strip = { left: 36, top: Math.max(wide ? 24 + tall : 0, bottom + 14) + 52, high: 130 };
+    strip.bottom = strip.top + strip.high;
+    const column = (width - strip.left - 8) / LAGS;
+    const xLag = (l) => strip.left + l * column;
+    const seen = norms.filter((value) => value > 1e-12);
+    const [y, ticks] = decades(Math.max(10, ...seen), Math.min(0.1, ...seen), strip.top, strip.bottom);
+    pen.text("head strip", 0, strip.top - 18, '"norm of ∂"h_T"/∂"h_{T−ℓ}" by lag "ℓ', "start");
+    ticks.forEach(([value, content], i) => {
+      pen.line(`grid${i}`, strip.left, y(value), width, y(value), value === 1 ? "ex-axis" : "ex-grid");
+      pen.text(`tick${i}`, strip.left - 6, y(value) + 4, `"${content}"`, "end", "ex-small");
+    });
+    // What a factor per step promises is a straight line, as far as the strip goes.
+    const perDecade = y(1) - y(10);
+    const ends = [strip.bottom, strip.top - 8].map((edge) => (y(1) - edge) / perDecade);
+    for (const key of ["norm", "radius", "exponent"]) {
+      const rate = Math.max(-99, Math.log10(factors[key]));
+      const last = Math.min(LAGS, rate ? Math.max(...ends.map((end) => end / rate)) : LAGS);
+      pen.line(`line ${key}`, xLag(0), y(1), xLag(last), y(1) - rate * last * perDecade, `ex-promise ${NAMES[key][2]}`);
+    }
+    norms.forEach((value, l) => {
+      if (!l) return;
+      pen("circle", `dot${l}`, { cx: xLag(l), cy: value ? Math.max(strip.top - 8, y(value)) : strip.bottom,
+        r: l === lag ? 6 : 3.2, class: l === lag ? "ex-state ex-chosen" : "ex-state" });
+      pen.touch(`touch${l}`, xLag(l), strip.top - 8, column, strip.high + 30, () => model.update({ lag: l }));
+    });
+    for (let l = 0; l <= LAGS; l += 5) {
+      pen.text(`lag${l}`, xLag(l), strip.bottom + 18, `${l}`, "middle", "ex-small");
+    }
+    return strip.bottom + 24;
+  }
+
+  function draw(state) {
+    redraw();
+    return describe(solve(state));
+  }
+
+  const percent = (value) => show(Math.round(100 * value) / 100);
+  return {
+    draw,
+    parts: [
+      svg,
+      html("div", { class: "ex-row" },
+        choice(model, "plane", '"plane to"', { 2: '"± 2"', 10: '"± 10"' }, (value) => ({
+          plane: +value,
+          W: model.state.W.map((row) => row.map((entry) => clamp(entry, -value, value))),
+        }))),
+      html("div", { class: "ex-sliders" },
+        slider(model, "lag", "ℓ", "lag", [1, LAGS, 1]),
+        slider(model, "p", "h_1", "rest of unit 1", [-0.98, 0.98, 0.02], percent),
+        slider(model, "q", "h_2", "rest of unit 2", [-0.98, 0.98, 0.02], percent),
+        slider(model, "g", "g", "input size", [0, 2, 0.05])),
+    ],
+  };
+}
+
+const fate = (factor) => (factor > 1.005 ? "explode" : factor < 0.995 ? "vanish" : "stay");
+
+function describe({ factors: { norm, radius: rho, exponent, gradient }, norms, lag, g, W }) {
+  const entry = (value) => show(Math.round(value * 100) / 100);
+  const said = [`$W$ has the rows (${W.map((row) => row.map(entry).join(", ")).join(") and (")}).`];
+  said.push(`The Lyapunov exponent says ${exponent < 1e-9 ? "that the gradient ends after a few steps"
+    : `that in the long run each step back multiplies the gradient by ${show(exponent)}`}: ${
+    { explode: "it explodes", vanish: "it vanishes", stay: "it neither vanishes nor explodes" }[fate(exponent)]}.`);
+  if (fate(rho) !== fate(exponent)) {
+    said.push(`The eigenvalues of $W$ say otherwise: the largest has size ${show(rho)}.`);
+  } else if (norm > 1 && exponent < 1) said.push("The norm of $W$ promises nothing, for it is above 1.");
+  const most = Math.max(...norms);
+  if (exponent < 0.995 && most > 1.02) {
+    said.push(`On the way the gradient grows to ${show(most)}, at lag ${norms.indexOf(most)}.`);
+  }
+  said.push(`Over ${lag} ${lag > 1 ? "steps" : "step"} it has changed by a factor of ${show(norms[lag])}, which is ${
+    show(gradient)} per step.`);
+  if (g) said.push("Inputs flatten the slopes.");
+  return said.join(" ");
+}
+
+upgrade("vanishing", { question: "Which number tells whether the gradient vanishes?", start, presets,
+  whole: ["lag", "plane"], view });
