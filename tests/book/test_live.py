@@ -210,16 +210,6 @@ def test_each_cell_that_is_served_is_python(page):
         ast.parse(cell["source"])
 
 
-def test_zips_are_the_same_whatever_order_and_date(tmp_path):
-    (tmp_path / "a").write_text("1")
-    (tmp_path / "b").write_text("2")
-    files = [("a", tmp_path / "a"), ("x/b", tmp_path / "b")]
-    first = live.archive(files)
-    (tmp_path / "a").touch()
-    assert live.archive(files[::-1]) == first
-    assert zipfile.ZipFile(io.BytesIO(first)).namelist() == ["a", "x/b"]
-
-
 def test_what_cells_import_and_read_is_in_the_zips():
     names = {name for name, _ in [*live.sources(ROOT), *live.stored(ROOT)]}
     assert {"src/bptt/__init__.py", "src/booktools/tables.py", "src/IPython/display.py"} <= names
