@@ -143,6 +143,7 @@ def test_cells_are_equal_by_class_and_parameters():
     for k, a in enumerate(different):
         for j, b in enumerate(different):
             assert (a == b) == (j == k)
+    assert len({hash(cell) for cell in different}) == len(different)
     used = Leaky(0.2)
     used.asked.append(7)
     assert used == Leaky(0.2)  # what is no parameter does not count

@@ -547,6 +547,7 @@ def test_inputs_of_any_layout_are_read_and_never_written(name, layout):
     inputs = (*q.params, *others, run.s, run.kept)
     before = [a.tobytes() for a in inputs]
     assert difference(run.s, p.run().s) <= OWN
+    assert all(a.dtype.isnative for a in (*run.params, run.x, run.s))
     for way in WAYS.values():
         compare(way(run, q.dh), way(p.run(), p.dh), OWN)
     assert difference(bptt.sensitivity(run), bptt.sensitivity(p.run())) <= OWN

@@ -1,7 +1,4 @@
-r"""The product rule from the right, first step first: derivatives that are carried forward.
-
-Beside each state runs its derivative with respect to all parameters; nothing of the past is needed.
-"""
+"""The product rule from the right, first step first: derivatives that are carried forward."""
 
 from collections.abc import Iterator
 

@@ -159,6 +159,26 @@ def test_a_complex_run_has_the_derivative_of_the_gradient(name):
         assert abs(a.imag / 1e-100 - b).max() <= TOLERANCE * max(1, abs(b).max())
 
 
+def test_what_a_cell_is_checked_with_has_one_precision():
+    seen = []
+
+    def noted(*arrays):
+        seen.append({a.dtype.name for a in arrays})
+
+    class Noting(type(CELLS["Leaky"])):
+        def step(self, *arrays):
+            noted(*arrays)
+            super().step(*arrays)
+
+        def partials(self, *arrays):
+            noted(*arrays)
+            return super().partials(*arrays)
+
+    bptt.check_cell(Noting(0.3), np.random.default_rng(0))
+    assert {len(names) for names in seen} == {1}
+    assert set.union(*seen) == {"float32", "float64", "complex128"}
+
+
 def complex_problem():
     rng = np.random.default_rng(3)
     T, B, d, n = 9, 2, 3, 4

@@ -174,7 +174,7 @@ def test_eigenvalues_meet_on_the_axis_and_leave_it(explorable: Callable[..., Loc
 def test_the_window_turns_the_sign(explorable: Callable[..., Locator]) -> None:
     figure = explorable("truncation")
     page, grip, words = figure.page, slider(figure, "Length K"), figure.locator(".ex-words")
-    expect(words).to_contain_text("A window of 19 keeps 16.5")
+    expect(words).to_contain_text("A window of 19 keeps 16.48 ")
     expect(words).to_contain_text("The sign is wrong")
     with held(page, grip) as (x, y):
         page.mouse.move(x + 120, y, steps=5)
@@ -185,7 +185,7 @@ def test_the_window_turns_the_sign(explorable: Callable[..., Locator]) -> None:
     expect(grip).to_have_attribute("aria-valuetext", "a window of 6")
     figure.get_by_role("button", name="window 41").click()
     expect(words).to_contain_text("The sign is right from a length of 41 on")
-    figure.get_by_text("chunks", exact=True).click(force=True)
+    figure.locator(".ex-choice").get_by_text("chunks", exact=True).click(force=True)
     expect(words).to_contain_text("Chunks of 41 keep, on average")
     kept, deleted, whole = numbers(figure)
     assert math.isclose(kept + deleted, whole, abs_tol=0.06)
@@ -211,7 +211,7 @@ def test_the_text_by_mouse_keyboard_and_touch(explorable: Callable[..., Locator]
     at = letters.evaluate_all("(all) => all.findIndex((one) => one.className)")
     shares = [float(text.removesuffix("%")) for text in used[at - 40 : at]]
     assert max(shares) == 100 > shares[0]
-    assert not any(used[at + 1 : at + 40])
+    assert {*used[at + 1 : at + 40]} <= {"", "0%"}
     figure.get_by_text("plain", exact=True).first.click(force=True)
     expect(figure.locator(".ex-reader.ex-chosen .ex-name")).to_contain_text("plain")
 

@@ -49,7 +49,7 @@ def test_pages_have_a_head_and_the_first_says_the_version(printed: str) -> None:
 
 
 def test_the_sheet_of_formulas_is_one_page(site: Path, tmp_path: Path) -> None:
-    articles = {"book/formulas": pdf.article(site, "book/formulas")}
+    articles = [pdf.article(site, "book/formulas", ["book/formulas"])]
     target = tmp_path / "formulas.pdf"
     document = pdf.print_html(str(program(CHROMIUM)), site, articles, "", target)
     (page,) = document.pages

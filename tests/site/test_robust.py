@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from conftest import axe_finds, hidden, watched
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, expect
 
 Contexts = Callable[..., BrowserContext]
 PHONE = {"width": 390, "height": 844}
@@ -85,9 +85,10 @@ def test_figures_keep_their_ground_where_colours_are_few(
     """A drawing has inks of its own, which a ground of the system's might swallow."""
     tab = context(forced_colors="active", color_scheme=theme, viewport=DESK).new_page()
     tab.goto(f"{server}/book/unrolled-network.html#main-content")
+    tab.locator(".tag_explorable-network figure").scroll_into_view_if_needed()
+    expect(tab.locator(".ex-words").first).not_to_be_empty()
     for name in ("article img:visible", ".explorable"):
         place = tab.locator(name).first
-        place.scroll_into_view_if_needed()
         ground = place.evaluate("(place) => getComputedStyle(place).backgroundColor")
         assert (ground == "rgb(253, 253, 251)") == (theme == "light"), name
         assert ground != "rgba(0, 0, 0, 0)", name

@@ -94,7 +94,8 @@ function view(model) {
     pen.text("whole name", end + 5, y(whole) + 4, `"all: ${show(whole)}"`, "start", "ex-small");
     const curve = (values) => values.map((value, i) => `${x(i + 1)} ${y(value)}`).join(" ");
     pen("polyline", "other", { points: curve(s.sums[1]), class: "ex-curve ex-other" });
-    pen.text("other name", x(110), y(s.sums[1][109]) - 7, `"${s.chunks ? "windows" : "chunks"}"`, "start",
+    const named = s.chunks ? 24 : 110; // where the other curve has room for its name
+    pen.text("other name", x(named) + 3, y(s.sums[1][named - 1]) - 7, `"${s.chunks ? "windows" : "chunks"}"`, "start",
       "ex-small ex-halo");
     pen("polyline", "curve", { points: curve(s.sums[0]), class: "ex-curve" });
     pen.line("cut", x(K), BARS.top - 8, x(K), SUMS.bottom, "ex-cut");

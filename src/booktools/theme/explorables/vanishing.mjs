@@ -11,7 +11,7 @@ const presets = {
   '"grow, then fade"': { W: start.W, p: 0, q: 0, g: 0, plane: 2 },
   '"eigenvalues 0, and it explodes"': { W: [[8, 8], [-8, -8]], p: 0, q: 0.5, g: 0, plane: 10 },
   '"eigenvalue 2, and it vanishes"': { W: [[2, 0], [0, 2]], p: 0.96, q: 0.96, g: 0, plane: 2 },
-  '"inputs"': { W: [[1.3, -0.8], [0.8, 1.3]], p: 0, q: 0, g: 0.8, plane: 2 },
+  '"inputs"': { W: [[1.3, -0.8], [0.8, 1.3]], p: 0, q: 0, g: 1.2, plane: 2 },
 };
 
 const NAMES = {
@@ -65,7 +65,9 @@ function view(model) {
     const at = ([x, y]) => [plane.x + plane.unit * x, plane.y - plane.unit * y];
     const image = Array.from({ length: 73 }, (_, i) => {
       const [cos, sin] = [Math.cos(i * Math.PI / 36), Math.sin(i * Math.PI / 36)];
-      return W.map(([a, b]) => a * cos + b * sin);
+      const point = W.map(([a, b]) => a * cos + b * sin);
+      const beyond = Math.max(1, ...point.map((value) => Math.abs(value) / (1.04 * s.plane)));
+      return point.map((value) => value / beyond); // no further than the edge
     });
     pen("polygon", "image", { points: image.map(at).join(" "), class: "ex-image" });
     const far = image.reduce((best, point) => (Math.hypot(...point) > Math.hypot(...best) ? point : best));
