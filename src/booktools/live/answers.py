@@ -16,7 +16,7 @@ from booktools import exercises
 from booktools.live import brought, write_json
 
 WRITTEN = """\
-<textarea aria-labelledby="{label}-ask" rows="{rows}" wrap="off" spellcheck="false" \
+<textarea aria-labelledby="{label}-ask" rows="{rows}" spellcheck="false" \
 autocapitalize="off" autocomplete="off">
 {stub}</textarea>
 <p><button type="button">Check</button> <button type="button">Reset</button></p>
