@@ -14,7 +14,21 @@ from bptt.optimisers import adam
 from bptt.readout import cross_entropy, softmax
 from bptt.training import fit
 
-from . import reading
+from .reading import (
+    KEPT,
+    LONG,
+    RATE,
+    STEPS,
+    STREAMS,
+    TEXT,
+    UNITS,
+    UPDATES,
+    Streams,
+    corpus,
+    one_hot,
+    pack,
+    unpack_network,
+)
 from .runner import Experiment, stored
 
 CELLS: dict[str, Cell] = {"ELMAN": ELMAN, "LSTM": LSTM}
@@ -23,47 +37,47 @@ CELLS: dict[str, Cell] = {"ELMAN": ELMAN, "LSTM": LSTM}
 def start(cell: Cell, seed: int, m: int) -> Network:
     """The network before training."""
     rng = np.random.default_rng(seed)
-    return init_network(cell, m, reading.UNITS, m, rng=rng, dtype=np.float32)
+    return init_network(cell, m, UNITS, m, rng=rng, dtype=np.float32)
 
 
 def train(seed: int, cell: str, updates: int) -> dict[str, Any]:
     """So many updates; solved means better than the frequencies of single characters."""
-    letters, learned, held_out = reading.corpus()
+    letters, learned, held_out = corpus()
     m, kind = len(letters), CELLS[cell]
-    batches = reading.Streams(learned, m, reading.STREAMS, reading.STEPS)
+    batches = Streams(learned, m, STREAMS, STEPS)
     found = fit(
-        *(kind, start(kind, seed, m), batches, cross_entropy, adam(reading.RATE, until=updates)),
+        *(kind, start(kind, seed, m), batches, cross_entropy, adam(RATE, until=updates)),
         steps=updates,
         rng=np.random.default_rng(seed),
         clip=1.0,
         carry=True,
         progress=False,
     )
-    z = predict(kind, found.network, reading.one_hot(held_out[:-1], m)[:, None])[:, 0]
+    z = predict(kind, found.network, one_hot(held_out[:-1], m)[:, None])[:, 0]
     paid = -np.log2(softmax(z)[np.arange(len(z)), held_out[1:]])
     frequency = (np.bincount(learned, minlength=m) + 1) / (len(learned) + m)
     return {
         "first": found.history.losses[:20],
         "solved": bool(paid.mean() < -np.log2(frequency[held_out[1:]]).mean()),
         "bits": paid.mean(),
-        "network": reading.pack(*found.network),
+        "network": pack(*found.network),
     }
 
 
 READERS = Experiment(
     "readers",
     train,
-    [{"cell": cell, "updates": reading.UPDATES} for cell in CELLS],
+    [{"cell": cell, "updates": UPDATES} for cell in CELLS],
     [0],
-    [reading.TEXT],
+    [TEXT],
 )
 
 
 def three() -> dict[Cell, Network]:
     """The trained networks by their cells: plain, LSTM, GRU."""
-    m = len(reading.corpus().letters)
-    rows = [*stored(READERS), stored(reading.LONG)[reading.KEPT]]
+    m = len(corpus().letters)
+    rows = [*stored(READERS), stored(LONG)[KEPT]]
     return {
-        cell: reading.unpack_network(row.measured["network"], start(cell, row.seed, m))
+        cell: unpack_network(row.measured["network"], start(cell, row.seed, m))
         for cell, row in zip((*CELLS.values(), GRU), rows, strict=True)
     }

@@ -62,7 +62,9 @@ STORED = {f"book/experiments/{name}.py" for name in ("__init__", "digest", "runn
 TABLES = "book/booktools/tables.py"
 TAKEN = {
     "write-a-cell": set(),
-    "many-ways": STYLE | {f"benchmarks/results/{name}.json" for name in ("growth", "peers")},
+    "many-ways": STYLE
+    | {TABLES}
+    | {f"benchmarks/results/{name}.json" for name in ("growth", "peers")},
     "gates": STYLE
     | STORED
     | {TABLES, "book/experiments/gates.py", "book/experiments/results/forget-bias.jsonl"},
