@@ -28,6 +28,7 @@ class Python {
     this.worker.onmessage = ({ data }) => {
       this.last = Date.now();
       if (data.bytes) return this.heard(data);
+      if (data.refused) return this.end(data.refused);
       const call = this.calls.get(data.id);
       this.calls.delete(data.id);
       if (data.error) call.failed(new Error(data.error));

@@ -1,7 +1,12 @@
 // One Python for one page, in a thread of its own: it can reach neither the page nor its cookies.
 let python, runner, folder, index;
 
-// Each file must be the one that was published; what comes in is counted.
+// Each file must be the one that was published; what comes in is counted. Not every caller passes an
+// error on, so the page is told by itself.
+const refuse = (why) => {
+  self.postMessage({ refused: why });
+  throw new Error(why);
+};
 const plain = self.fetch.bind(self);
 self.fetch = async (request, options = {}) => {
   const name = decodeURIComponent(String(request.url ?? request).replace(/^.*\//, ""));
@@ -10,9 +15,9 @@ self.fetch = async (request, options = {}) => {
   try {
     answer = await plain(request, integrity ? { ...options, integrity } : options);
   } catch {
-    throw new Error(`${name} did not come whole, or is not the file that was published`);
+    refuse(`${name} did not come whole, or is not the file that was published.`);
   }
-  if (!answer.ok) throw new Error(`${name} is not there: the server answered ${answer.status}`);
+  if (!answer.ok) refuse(`${name} is not there: the server answered ${answer.status}.`);
   const counted = new TransformStream({
     transform(chunk, to) {
       self.postMessage({ name, bytes: chunk.length });
