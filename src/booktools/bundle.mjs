@@ -34,7 +34,7 @@ const { outputFiles } = await esbuild.build({
   absWorkingDir: root, entryPoints: entries, outdir: folder, write: false, plugins: [book],
   bundle: true, minify: true, format: "iife", legalComments: "none", logLevel: "error",
   target: ["chrome123", "firefox125", "safari17.5"], // which have light-dark() and popovers
-  loader: { ".woff2": "file" }, assetNames: "[name]",
+  loader: { ".woff2": "file" }, assetNames: "[name]", entryNames: "[name]", // one folder for all
 });
 mkdirSync(folder, { recursive: true });
 const names = {};
