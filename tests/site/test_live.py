@@ -21,11 +21,14 @@ Contexts = Callable[..., BrowserContext]
 LONG = 300_000  # milliseconds: a whole chapter on a busy machine
 SHORT = 60_000
 # Cells that do not run in a browser: what they say there, and why.
-NOT_HERE = {("book/reading.html", "lzma"): "no wheel for it in a folder of WHEELS"}
+NOT_HERE = {("book/how-checked.html", "PackageNotFoundError"): "it lists what the build has"}
 # What two machines may print differently: measured times, versions, the machine.
 OWN = {
     "book/how-checked.html": "versions and the machine",
     "book/many-ways.html": "times",
+    "book/checking.html": "errors of differences, which are rounding",
+    "book/memory.html": "rounding, in units of the last digit",
+    "book/your-framework.html": "differences of two right gradients",
 }
 NUMBER = re.compile(r"[-−]?\d[\d,]*\.?\d*(?:e[-+]\d+| × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
 DIGITS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789", ",")

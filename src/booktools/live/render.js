@@ -2,7 +2,7 @@
 import katex from "katex";
 import markdown from "markdown-it";
 
-const md = markdown();
+const md = markdown({ typographer: true }); // quotes as the build has them
 md.inline.ruler.before("escape", "formula", (state, silent) => {
   const found = /^\$([^$\n]+)\$/.exec(state.src.slice(state.pos));
   if (!found) return false;

@@ -20,8 +20,7 @@ from typing import Any
 from urllib.request import urlopen
 
 DISTRIBUTION = "https://cdn.jsdelivr.net/pyodide/v{version}/full/"  # as Pyodide itself has it
-COMPILED = ("numpy", "contourpy", "kiwisolver", "pillow", "matplotlib", "lzma")
-SPARED = {"lzma"}  # a folder may lack it: then `import lzma` says so
+COMPILED = ("numpy", "contourpy", "kiwisolver", "pillow", "matplotlib")
 LOCKED = Path(__file__).with_name("wheels.txt")
 # What the pages' figures never ask for, of 6.7 MB: other typefaces, sample data, windows, PDF.
 SPARE = re.compile(
@@ -102,9 +101,6 @@ def bring(root: Path, folder: Path | None) -> Path:
     with tempfile.TemporaryDirectory() as kept:  # nothing stands half brought
         new = Path(kept)
         for name in COMPILED:
-            if folder and name in SPARED and not (folder / packages[name]["file_name"]).is_file():
-                print(f"{folder}: no {name}, so cells that import it will say so")
-                continue
             data = compiled(packages[name], version, folder)
             data = lightened(data) if name == "matplotlib" else data
             (new / packages[name]["file_name"]).write_bytes(data)
