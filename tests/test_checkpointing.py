@@ -378,7 +378,7 @@ def test_a_gradient_that_explodes_is_told():
     with np.errstate(over="ignore", invalid="ignore"):
         assert np.isinf(bptt.backward(bptt.unroll(bptt.ELMAN, params, x), x + 1).s0)
         with pytest.raises(
-            FloatingPointError, match=r"^gradient by the state before step \d+: too"
+            FloatingPointError, match=r"^gradient with respect to the state before step \d+: too"
         ):
             bptt.checkpointed(bptt.ELMAN, params, x, lambda steps, h: 0 * h + 1, checkpoints=3)
 

@@ -92,10 +92,10 @@ class Cell(ByParameters, ABC):
     def _chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:
         """The same in fewer numbers, if only the last gate and the last part of s_t act on h_t.
 
-        For a cell with two parts, one of them direct, and derivatives by q as by p. Returns a table
-        of one row, the derivative of h_t by the last gate and that of the last part by all else;
-        and the derivative of h_t by the last part, (..., n). By default the whole table and None,
-        which leave nothing to the chain rule.
+        For a cell with two parts, one of them direct, and the same derivatives for q as for p.
+        Returns a table of one row, the derivatives of h_t with respect to the last gate and of the
+        last part with respect to all else; and the derivative of h_t with respect to the last part,
+        (..., n). By default the whole table and None, which leave nothing to the chain rule.
         """
         return self.partials(before, s, kept), None
 

@@ -94,7 +94,9 @@ def checkpointed(
             total += added
         by_x[steps], ds = part.x, part.s0
         if not np.isfinite(part.s0).all():
-            raise OutOfRange(f"gradient by the state before step {steps.start}: too large")
+            raise OutOfRange(
+                f"gradient with respect to the state before step {steps.start}: too large"
+            )
     return Gradients(W, U, b, by_x, part.s0)
 
 

@@ -342,7 +342,7 @@ def to_products(unrolled: Unrolled, table: Partials, columns: Array, adjoint: Ar
 
 
 def weight_gradients(unrolled: Unrolled, steps: slice, dp: Array, dq: Array) -> tuple[Array, ...]:
-    """Gradients by W, U and b from the adjoints of p and q: one matrix product over all steps."""
+    """Weight gradients from the adjoints of p and q: one matrix product over all steps."""
     before, x, rows = unrolled.h[:-1][steps], unrolled.x[steps], len(unrolled.params.U)
     W = dp.T @ before.reshape(len(dp), before.shape[2])
     return W, dq[:, :rows].T @ x.reshape(len(dq), x.shape[2]), dq.sum(axis=0)
