@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 from html import unescape
 from io import BytesIO
@@ -23,11 +24,13 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 from . import explorables, live, palette
+from .cache import digest, files
 from .mathematics import HERE, node, typeset
 
 THEME = HERE / "theme"
 FINDER = "finder.js"
 ENTRIES = [THEME / name for name in ("book.css", "book.js", "first.js", FINDER)]
+RECORD = "bundles.json"  # the name of each bundle, with its hash, by its name without
 AT_ONCE = re.compile("Main-Regular|Math-Italic|Size")
 
 
@@ -35,17 +38,37 @@ def bundle(app: Sphinx, builder: Any) -> None:
     """Write the bundles before the pages, which name them; one page alone uses those there."""
     if builder.name != "html":
         return
-    root, record = Path(app.confdir), Path(app.doctreedir) / "bundles.json"
+    output, static = Path(app.doctreedir), Path(app.outdir) / "_static"
+    record = output / RECORD
     if not app.config.only_pages:
-        fonts = font_faces(root, characters(app), Path(app.doctreedir) / "fonts")
-        texts = {"book:palette": palette.css(), "book:fonts": fonts}
-        static = Path(app.outdir) / "_static"
-        entries = [*ENTRIES, *explorables.entries(), *live.entries(root)]
-        names = run(root, entries, texts, static)
+        made = kept(Path(app.confdir), characters(app), Path(app.outdir).parent / ".bundles")
+        names = json.loads((made / RECORD).read_text(encoding="utf-8"))
         # No page loads it as it is: booktools.search puts what can be found before it.
-        (static / names.pop(FINDER)).replace(Path(app.doctreedir) / FINDER)
+        shutil.copy(made / names.pop(FINDER), output / FINDER)
+        static.mkdir(parents=True, exist_ok=True)
+        for name in names.values():
+            shutil.copy(made / name, static)
         record.write_text(json.dumps(names), encoding="utf-8")
     app.config.bundles = json.loads(record.read_text(encoding="utf-8"))
+
+
+def kept(root: Path, wanted: set[int], folder: Path) -> Path:
+    """The bundles that these sources and characters make; made when one of them has changed.
+
+    They take most of the time of writing a small book, and few edits touch them.
+    """
+    entries = [*ENTRIES, *explorables.entries(), *live.entries(root)]
+    sources = [*files(HERE), root / "package-lock.json"]
+    made = folder / digest(root, sources, *map(str, sorted(wanted)), *(e.name for e in entries))
+    if not (made / RECORD).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        texts = {
+            "book:palette": palette.css(),
+            "book:fonts": font_faces(root, wanted, folder / "fonts"),
+        }
+        names = run(root, entries, texts, made)
+        (made / RECORD).write_text(json.dumps(names), encoding="utf-8")
+    return made
 
 
 def run(root: Path, entries: list[Path], texts: dict[str, str], folder: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The theme: its colours, its bundles, its fonts, its figures, and what stays of a written site."""
 
+import json
 import re
 from io import BytesIO
 from pathlib import Path
@@ -92,6 +93,35 @@ def test_a_name_carries_the_hash_of_its_content(bundles, tmp_path):
         bundle.run(ROOT, [bundle.ENTRIES[2]], {}, tmp_path / "again")["first.js"]
         == names["first.js"]
     )
+
+
+def test_bundles_are_made_again_after_a_change_of_sources_or_characters_and_not_before(
+    tmp_path, monkeypatch
+):
+    calls = []
+
+    def run(root, entries, texts, folder):
+        folder.mkdir(parents=True)
+        calls.append(texts["book:fonts"])
+        return {"book.css": f"book.{len(calls)}.css"}
+
+    monkeypatch.setattr(bundle, "run", run)
+    monkeypatch.setattr(bundle, "font_faces", lambda root, wanted, folder: f"{sorted(wanted)}")
+    monkeypatch.setattr(bundle, "files", lambda here: [tmp_path / "a.js"])
+    (tmp_path / "a.js").write_text("1;")
+    (tmp_path / "package-lock.json").write_text("{}")
+
+    def made(*wanted):
+        return json.loads(
+            (bundle.kept(tmp_path, {*wanted}, tmp_path / "kept") / bundle.RECORD).read_text()
+        )["book.css"]
+
+    assert [made(2, 1), made(1, 2), made(1)] == ["book.1.css", "book.1.css", "book.2.css"]
+    (tmp_path / "a.js").write_text("2;")
+    assert made(1) == "book.3.css"
+    (tmp_path / "package-lock.json").write_text("{ }")
+    assert [made(1), made(1)] == ["book.4.css", "book.4.css"]
+    assert calls == ["[1, 2]", "[1]", "[1]", "[1]"]
 
 
 def test_bundles_ask_no_other_host_and_are_small(bundles):
