@@ -56,8 +56,9 @@ audit: book
 	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit --prefix tests/site/audit
 	$(BIN)/node tests/site/audit/audit.mjs "$$(command -v chromium)" _build/html
 
+# A second build, compared byte by byte; SCOPE=--written executes no chapter again.
 reproducible: .venv/installed
-	$(BIN)/python -m booktools.reproducible
+	$(BIN)/python -m booktools.reproducible $(SCOPE)
 
 linkcheck: .venv/installed
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/linkcheck

@@ -31,6 +31,7 @@ from experiments import digest as code
 
 from .pages import Page, python
 
+EXECUTED = ".jupyter_cache"  # in _build
 MEASURED = Path("benchmarks", "results")  # what chapters read and no build can repeat
 RUNNER = code.RUNNER  # it reads the rows that others name
 RESULTS = RUNNER.with_name("results")
@@ -202,7 +203,7 @@ def _text(path: Path) -> str:
 
 def execution_cache(root: Path, page: Page) -> Path:
     """The cache in which the executed page is kept, or will be; older ones of it are removed."""
-    kept = root / "_build" / ".jupyter_cache" / page.name / key(root, page)
+    kept = root / "_build" / EXECUTED / page.name / key(root, page)
     for other in kept.parent.glob("*"):
         if other != kept:
             shutil.rmtree(other)
@@ -217,7 +218,7 @@ def is_executed(cache: Path) -> bool:
 
 def prune(root: Path, pages: Iterable[str]) -> None:
     """Remove what is kept for pages that the book no longer has, or is kept in an older way."""
-    folder = root / "_build" / ".jupyter_cache"
+    folder = root / "_build" / EXECUTED
     ours = {(folder / page).resolve() for page in pages}
     for path in [path.parent for path in folder.rglob("global.db")]:
         if path.parent not in ours:

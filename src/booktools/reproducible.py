@@ -1,20 +1,32 @@
 """Build the book a second time, from nothing, and compare every byte with the site that stands.
 
 ``python -m booktools.reproducible [folder]``. Exits with 1 and the names of the files that differ.
+With ``--written`` chapters are not executed again: only what is made of their outputs is compared.
 """
 
+import argparse
 import hashlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from .cache import EXECUTED
+
 
 def main() -> int:
     """Build, remember, build again from nothing, compare; 0 if nothing differs."""
-    root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    parser = argparse.ArgumentParser(prog="booktools.reproducible", description="Build twice.")
+    parser.add_argument("folder", nargs="?", default=".", type=Path)
+    parser.add_argument("--written", action="store_true", help="keep the outputs of chapters")
+    asked = parser.parse_args()
+    root = asked.folder.resolve()
     first = build(root)
-    shutil.rmtree(root / "_build")
+    for path in list((root / "_build").iterdir()):
+        if path.is_file():
+            path.unlink()
+        elif not (asked.written and path.name == EXECUTED):
+            shutil.rmtree(path)
     second = build(root)
     differ = sorted(path for path in first.keys() | second if first.get(path) != second.get(path))
     for path in differ:
