@@ -73,9 +73,8 @@ def test_each_typical_wrong_answer_gets_its_hint_and_no_notebook_tells_an_answer
         for wrong in exercise["wrong"]:
             verdict = judge(kept[label], defined(exercise, wrong["code"]))
             assert (verdict["passes"], verdict["hint"]) == (False, wrong["hint"])
-        for answer in (exercise["right"], *(wrong["code"] for wrong in exercise["wrong"])):
-            told = answer.strip()
-            assert not any(told in said for said in (text, *strings(kept[label]))), label
+        answer = exercise["right"].strip()
+        assert not any(answer in said for said in (text, *strings(kept[label]))), label
         assert {"values", "wrong"} <= {*kept[label]} <= {*FIELDS}
 
 
