@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book live page watch test lab check pdf site-test notebooks-test audit reproducible linkcheck mutants bench examples experiments clean
+.PHONY: book live page watch test lab check pdf course site-test notebooks-test audit reproducible linkcheck mutants bench examples experiments clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -39,6 +39,10 @@ check: .venv/installed node_modules/pyright
 # Needs Chromium, and the site of make book.
 pdf: book
 	$(BIN)/python -m booktools.pdf
+
+# Exercise sheets, notebooks with gaps, slides and figures, in _build/course; needs Chromium.
+course: book
+	$(BIN)/python -m booktools.course
 
 # In a real browser; needs Chromium and Java, which pip and npm do not bring. All of it takes ten
 # minutes and more; SITE_TESTS="-k ..." chooses.

@@ -1,8 +1,11 @@
-"""Judges an answer to an exercise by its values: in the reader's browser as in the tests."""
+"""Judges an answer to an exercise by its values: in the reader's browser, in the notebooks of a
+course, and in the tests.
+"""
 
 import contextlib
 import io
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,15 +17,17 @@ FILE = "<answer>"
 AGREE = 1e-9  # relative to the largest entry, where an exercise says nothing
 LONGEST = 2000  # characters of what an answer prints
 
-Exercise = dict[str, Any]  # as booktools.exercises reads it
+# As booktools.exercises reads it; or, as booktools.gaps writes it, with the ``values`` of what is
+# right and of what is wrong in place of their code.
+Exercise = dict[str, Any]
 
 
 class NotDefined(Exception):
     """An answer without what it was to define."""
 
 
-def judge(exercise: Exercise, answer: str) -> dict[str, Any]:
-    """Whether an answer ``passes``, and what is ``said`` of it.
+def judge(exercise: Exercise, answer: Any) -> dict[str, Any]:
+    """Whether an answer ``passes``, and what is ``said`` of it: code that defines it, or itself.
 
     Of an error also its ``line``, of a typical wrong answer its ``hint``; and what was ``printed``.
     """
@@ -32,16 +37,16 @@ def judge(exercise: Exercise, answer: str) -> dict[str, Any]:
     return found | {"printed": prints.getvalue()[:LONGEST]}
 
 
-def compared(exercise: Exercise, answer: str) -> dict[str, Any]:
+def compared(exercise: Exercise, answer: Any) -> dict[str, Any]:
     """The same, where it may print."""
-    needed = values(exercise, exercise["right"])
+    needed = values(exercise, exercise, "right")
     try:
-        thing = defined(exercise, answer)
+        thing = defined(exercise, answer) if isinstance(answer, str) else answer
         for expression, right in zip(exercise["compare"], needed, strict=True):
             got = value(exercise, expression, thing)
             if not agree(exercise, got, right):
                 said = difference(expression, got, right, shows=callable(thing))
-                return {"passes": False, "said": said, "hint": hint(exercise, answer)}
+                return {"passes": False, "said": said, "hint": hint(exercise, thing)}
     except NotDefined as error:
         return {"passes": False, "said": str(error)}
     except (Exception, SystemExit) as error:
@@ -72,9 +77,11 @@ def value(exercise: Exercise, expression: str, thing: Any) -> Any:
         return eval(expression, space | {exercise["name"]: thing})
 
 
-def values(exercise: Exercise, code: str) -> list[Any]:
-    """The values of all expressions that are compared."""
-    thing = defined(exercise, code)
+def values(exercise: Exercise, answer: Mapping[str, Any], field: str = "code") -> list[Any]:
+    """The values of all expressions that are compared, as kept, or from the code in this field."""
+    if "values" in answer:
+        return list(answer["values"])
+    thing = defined(exercise, answer[field])
     return [value(exercise, expression, thing) for expression in exercise["compare"]]
 
 
@@ -89,12 +96,12 @@ def agree(exercise: Exercise, got: Any, right: Any) -> bool:
     return True
 
 
-def hint(exercise: Exercise, answer: str) -> str:
+def hint(exercise: Exercise, thing: Any) -> str:
     """What helps whoever gave this answer, if it is one of the typical wrong ones."""
     with contextlib.suppress(Exception, SystemExit):
-        got = values(exercise, answer)
+        got = [value(exercise, expression, thing) for expression in exercise["compare"]]
         for wrong in exercise["wrong"]:
-            pairs = zip(got, values(exercise, wrong["code"]), strict=True)
+            pairs = zip(got, values(exercise, wrong), strict=True)
             if all(agree(exercise, *pair) for pair in pairs):
                 return str(wrong["hint"])
     return ""
