@@ -18,6 +18,7 @@ PAGES = {
     "reading": "book/reading.html",
     "vanishing": "book/vanishing.html",
     "gates": "book/gates.html",
+    "tape": "book/automatic-differentiation.html",
 }
 
 
