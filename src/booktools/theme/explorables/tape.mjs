@@ -48,11 +48,11 @@ function view(model) {
     const s = solve(model.state);
     const gutter = 40;
     const cell = Math.min(36, (width - gutter - 2) / s.T);
-    const top = 30;
+    const top = 36;
     const x = (k) => gutter + (k - 0.5) * cell;
     const y = (t) => top + (t - 0.5) * cell;
     const most = Math.max(...s.pairs.map(({ term }) => Math.hypot(...term)));
-    pen.text("uses", gutter, 11, '"use of "W" at step "k', "start", "ex-small");
+    pen.text("uses", gutter, 15, '"use of "W" at step "k', "start", "ex-small");
     pen.text("losses", 0, top - 4, '"loss "t', "start", "ex-small");
     for (let t = 1; t <= s.T; t++) {
       pen.text(`row${t}`, gutter - 8, y(t) + 4, `"${t}"`, "end", "ex-small");
@@ -120,7 +120,7 @@ function describe({ T, at, late, from, pairs, left, size, cosine }, chosen) {
   if (from === "zero" && !size) said.push("It has $h_0$ = 0 as a factor. The gradient is exactly zero, and $W$ never learns.");
   else if (from === "zero") said.push("The first column is zero, since $h_0$ = 0.");
   if (at !== "none" && size) {
-    said.push(`What is left is ${show(size)} times as long as the gradient, at a cosine of ${show(+cosine.toFixed(2))}.`);
+    said.push(`What is left is ${show(size)} times as long as the gradient, at a cosine of ${show(+cosine.toFixed(3))}.`);
   }
   const pair = pairs.find(({ t, k }) => `${t} ${k}` === chosen);
   if (pair) {
