@@ -42,7 +42,6 @@ function program({ at, late }) {
 
 function view(model) {
   const { svg, redraw } = canvas("Pairs of a loss t and a use k of W", picture);
-  let chosen = null;
 
   function picture(pen, width) {
     const s = solve(model.state);
@@ -63,14 +62,11 @@ function view(model) {
       const side = (cell - 3) * Math.sqrt(Math.hypot(...term) / most);
       const key = `${t} ${k}`;
       pen("rect", `frame ${key}`, { x: x(k) - cell / 2 + 1, y: y(t) - cell / 2 + 1, width: cell - 2, height: cell - 2,
-        class: `ex-pair ${stays ? "ex-kept" : ""} ${chosen === key ? "ex-chosen" : ""}` });
+        class: `ex-pair ${stays ? "ex-kept" : ""}` });
       pen("rect", `size ${key}`, { x: x(k) - side / 2, y: y(t) - side / 2, width: side, height: side,
         class: stays ? "ex-plus" : "ex-deleted" });
-      pen.touch(`touch ${key}`, x(k), y(t) - cell / 2, cell, cell, () => {
-        chosen = key;
-        model.update({});
-      });
     }
+    pen.text("area", x(2) - cell / 2 + 8, y(1) + 4, '"area: size of the summand"', "start", "ex-small");
     return top + s.T * cell + 4;
   }
 
@@ -86,7 +82,7 @@ function view(model) {
       html("span", { class: "ex-left" }, formula('"what is left: "')),
       part(`${s.left.size} of ${s.pairs.length}`, '"summands"'),
       part(show(s.size), '"length"'), part(sure ? show(+s.cosine.toFixed(3)) : "none", '"cosine"'));
-    return describe(s, chosen);
+    return describe(s);
   }
 
   return {
@@ -104,7 +100,7 @@ function view(model) {
   };
 }
 
-function describe({ T, at, late, from, pairs, left, size, cosine }, chosen) {
+function describe({ T, at, late, from, pairs, size, cosine }) {
   const said = [];
   const place = late ? "after the loop" : "in the loop";
   if (at === "none") {
@@ -121,11 +117,6 @@ function describe({ T, at, late, from, pairs, left, size, cosine }, chosen) {
   else if (from === "zero") said.push("The first column is zero, since $h_0$ = 0.");
   if (at !== "none" && size) {
     said.push(`What is left is ${show(size)} times as long as the gradient, at a cosine of ${show(+cosine.toFixed(3))}.`);
-  }
-  const pair = pairs.find(({ t, k }) => `${t} ${k}` === chosen);
-  if (pair) {
-    said.push(`The pair of loss ${pair.t} and use ${pair.k} has the size ${show(Math.hypot(...pair.term))} and ${
-      left.has(chosen) ? "is there" : "is gone"}.`);
   }
   return said.join(" ");
 }
