@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from docutils import nodes
 from numpy.testing import assert_allclose
+from tape import TAPE
 
 from booktools import bundle, explorables
 from booktools.mathematics import node
@@ -35,6 +36,7 @@ from bptt import (
     unroll,
 )
 from bptt.cells import ElmanCell, Partials
+from bptt.examples import example
 from experiments import reading
 
 ROOT = Path(__file__).parents[2]
@@ -267,6 +269,28 @@ def test_gradients_double_where_all_eigenvalues_are_zero():
     norms = javascript(["reach", [[8, 8], [-8, -8]], D, 30])[0]
     J = np.array([[8.0, 8.0], [-6.0, -6.0]])
     close(norms[1:], np.linalg.norm(J, 2) * 2.0 ** np.arange(30))
+
+
+ASSIGNED = {"": (), "W": ("given",), "h": ("tanh",), "W h": ("given", "tanh")}
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("places", ASSIGNED)
+def test_what_a_tape_keeps_where_it_assigns(places, late):
+    for T in (1, 2, 6):
+        run, g = example(ELMAN, T, 1, 2, 2, seed=T)
+        given = {"W": run.params.W.tolist(), "h0": run.s[0, 0].tolist(), "g": g[:, 0].tolist()}
+        x = (run.x @ run.params.U.T + run.params.b)[:, 0].tolist()
+        found = javascript(["swept", {**given, "x": x, "assign": places.split(), "late": late}])[0]
+        for one in found:  # each is the summand of its pair
+            dh = np.where(np.arange(1, T + 1)[:, None, None] == one["t"], g, 0)
+            close(one["term"], summands(run, dh).W[one["t"] - one["k"]].ravel())
+        program = TAPE["late" if late else "loss"]
+        left = TAPE["gradients"](run, g, program, ASSIGNED[places])[0]
+        close(np.sum([one["term"] for one in found], axis=0), left.ravel())
+        assert len({(one["t"], one["k"]) for one in found}) == len(found)
+        kept = {"": T * (T + 1) // 2, "W": T, "h": T, "W h": 1}
+        assert len(found) == kept[places]
 
 
 def gated(w, chosen):

@@ -18,6 +18,7 @@ PAGES = {
     "reading": "book/reading.html",
     "vanishing": "book/vanishing.html",
     "gates": "book/gates.html",
+    "tape": "book/automatic-differentiation.html",
 }
 
 
@@ -252,6 +253,24 @@ def test_gates_open_and_close(explorable: Callable[..., Locator]) -> None:
     *parts, whole = numbers(figure)
     assert len(parts) == 5
     assert math.isclose(sum(parts), whole, abs_tol=0.01)
+
+
+def test_one_summand_survives(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("tape")
+    words, kept = figure.locator(".ex-words"), figure.locator(".ex-pair.ex-kept")
+    expect(kept).to_have_count(28)
+    figure.locator(".ex-choice").get_by_text("the h", exact=True).click(force=True)
+    expect(words).to_contain_text("the diagonal, lag 0")
+    expect(kept).to_have_count(7)
+    figure.get_by_role("radio", name="in the loop").press("ArrowRight")
+    expect(words).to_contain_text("the row t = 7")
+    figure.get_by_role("button", name="the other").click()
+    expect(words).to_contain_text("one summand is left: loss 7, use 1")
+    expect(kept).to_have_count(1)
+    figure.get_by_role("radio", name="0", exact=True).press("Space")
+    expect(words).to_contain_text("W never learns")
+    slider(figure, "T steps").press("Home")
+    expect(words).to_contain_text("loss 2, use 1")
 
 
 def test_words_come_slowly_and_the_last_ones_stand(explorable: Callable[..., Locator]) -> None:

@@ -209,6 +209,38 @@ export function paths({ ways }) {
   return { flows, exits, parts, whole: dh[T] };
 }
 
+/**
+ * The sweep over the tape of h_t = tanh(W h_{t-1} + x_t), two units, with losses <g_t, h_t>, which
+ * are added in the loop or, if `late`, after it. `assign` names the values that get their messages by
+ * =, "W" or "h". A message remembers its loss: returned are the summands that reach W, each with the
+ * step t of its loss, the step k of its use of W, and the matrix.
+ */
+export function swept({ W, x, g, h0, assign, late }) {
+  const h = [h0];
+  for (const input of x) h.push(times(W, h.at(-1)).map((a, i) => Math.tanh(a + input[i])));
+  const steps = x.map((_, i) => i + 1);
+  const losses = steps.map((t) => ({ t, loss: true }));
+  const program = late ? [...steps.map((t) => ({ t })), ...losses]
+    : steps.flatMap((t) => [{ t }, losses[t - 1]]);
+  const receive = (name, old, messages) => (assign.includes(name) ? messages : [...old, ...messages]);
+  const bars = h.map(() => []);
+  const turned = [[W[0][0], W[1][0]], [W[0][1], W[1][1]]];
+  let found = [];
+  for (const { t, loss } of program.reverse()) {
+    if (loss) {
+      bars[t] = receive("h", bars[t], [{ t, bar: g[t - 1] }]);
+      continue;
+    }
+    const deltas = bars[t].map((one) =>
+      ({ t: one.t, bar: one.bar.map((value, i) => value * (1 - h[t][i] ** 2)) }));
+    found = receive("W", found, deltas.map((delta) =>
+      ({ t: delta.t, k: t, term: delta.bar.flatMap((value) => h[t - 1].map((state) => value * state)) })));
+    bars[t - 1] = receive("h", bars[t - 1],
+      deltas.map((delta) => ({ t: delta.t, bar: times(turned, delta.bar) })));
+  }
+  return found;
+}
+
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /** Number k of a text of numbers from 0 to 1, which have `width` digits of base 64 each. */
