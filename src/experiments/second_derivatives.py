@@ -65,7 +65,7 @@ def curvature(network: Network, batch: Batch, v: Array, damping: float) -> Array
 
 def first_order(network: Network, batch: Batch, name: str, rate: float) -> Found:
     """Gradient descent of some kind, clipped at norm 1."""
-    optimiser, spent = OPTIMISERS[name](rate), 0.0
+    optimiser, spent = OPTIMISERS[name](rate), 0.0  # type: ignore[operator]  # both take one
     moments = optimiser.start(network)
     while True:
         loss, gradients, *_ = loss_and_gradients(ELMAN, network, batch, cross_entropy)
