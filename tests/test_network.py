@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import bptt
 from bptt import Batch, Descent, Network, OutOfRange
+from bptt.examples import along
 
 CELLS = pytest.mark.parametrize("name", list(oracle.CELLS))
 LOSSES = {"labels": bptt.cross_entropy, "numbers": bptt.mean_squared_error}
@@ -86,6 +87,27 @@ def test_loss_and_gradients_from_zeros_and_by_the_complex_step(name):
         assert (
             oracle.difference(gradient, bptt.complex_step(f, getattr(case.network, field))) < 1e-14
         )
+
+
+@CELLS
+@pytest.mark.parametrize("kind", LOSSES)
+def test_the_complex_step_through_the_gradients_is_the_hessian_times_a_direction(name, kind):
+    case, rng = Case(name, kind), np.random.default_rng(1)
+    way = Network(*(rng.standard_normal(a.shape) for a in case.network))
+    sizes = np.cumsum([a.size for a in case.network])[:-1]
+
+    def gradients(network):
+        found = bptt.loss_and_gradients(case.cell, network, case.batch, case.loss, case.s0)
+        return found.gradients
+
+    def loss(row):
+        parts = zip(np.split(row, sizes), case.network, strict=True)
+        return case.oracle(*(part.reshape(a.shape) for part, a in parts))
+
+    rows = (np.concatenate([a.ravel() for a in network]) for network in (case.network, way))
+    right = autograd.hessian_vector_product(loss)(*rows)
+    product = along(gradients, case.network, way)
+    assert oracle.difference(np.concatenate([a.ravel() for a in product]), right) < 1e-13
 
 
 @CELLS
