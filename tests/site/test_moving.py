@@ -18,6 +18,7 @@ PAGES = {
     "reading": "book/reading.html",
     "vanishing": "book/vanishing.html",
     "gates": "book/gates.html",
+    "scan": "book/linear-recurrences.html",
 }
 
 
@@ -252,6 +253,21 @@ def test_gates_open_and_close(explorable: Callable[..., Locator]) -> None:
     *parts, whole = numbers(figure)
     assert len(parts) == 5
     assert math.isclose(sum(parts), whole, abs_tol=0.01)
+
+
+def test_the_tree_grows_and_turns_round(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("scan", has_touch=True)
+    words = figure.locator(".ex-words")
+    figure.get_by_role("button", name="start").tap()
+    expect(words).to_contain_text("Nothing is combined yet")
+    for _ in range(5):
+        figure.get_by_role("button", name="Next").tap()
+    expect(words).to_contain_text("5 rounds and 11 combinations")
+    figure.get_by_role("radio", name="backward").check()
+    figure.page.keyboard.press("Tab")
+    expect(words).to_contain_text("every adjoint")
+    set_to(figure, "T steps", 3)
+    expect(words).to_contain_text("2 rounds and 2 combinations")
 
 
 def test_words_come_slowly_and_the_last_ones_stand(explorable: Callable[..., Locator]) -> None:
