@@ -330,7 +330,7 @@ def test_the_tree_of_a_scan_has_the_states_and_the_adjoints_of_the_package(T):
             assert before["first"][end] == start + 1, "a pair begins where the one before it ends"
     assert forward[-1]["first"] == [0] * T
     power = T.bit_length() - 1
-    if T == 2**power:
+    if 2**power == T:
         joins = sum(len(now["joins"]) for now in forward)
         assert (len(forward) - 1, joins) == (max(2 * power - 1, 0), 2 * T - 2 - power)
 

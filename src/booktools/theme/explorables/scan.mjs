@@ -41,7 +41,7 @@ function view(model) {
   function picture(pen, width) {
     const { back, T, rounds, at, step, now, values, name } = solve(model.state);
     const column = width / T;
-    const half = Math.min(column / 2 - 2, 30);
+    const half = Math.min(column / 2 - 0.75, 30);
     const x = (place) => (step(place) - 0.5) * column;
     const y = (row) => TOP + row * ROW;
     const bottom = y(rounds.length - 1) + HALF;
@@ -51,10 +51,11 @@ function view(model) {
       const done = first[place] === 0;
       const fresh = row === at && row && joins.some(([, to]) => to === place);
       const key = `${place} ${row}`;
-      pen("rect", key, { x: x(place) - half, y: y(row) - HALF, width: 2 * half, height: 2 * HALF, rx: 4,
+      const frame = pen("rect", key, { x: x(place) - half, y: y(row) - HALF, width: 2 * half, height: 2 * HALF, rx: 4,
         class: `ex-pair ${done ? "ex-done" : ""} ${fresh ? "ex-on" : ""}` });
-      pen.text(`a ${key}`, x(place), y(row) - 4, `"${two(a[place])}"`, "middle", "ex-tiny");
-      pen.text(`b ${key}`, x(place), y(row) + 13, `"${two(b[place])}"`, "middle", "ex-tiny");
+      const numbers = [["a", a, -4], ["b", b, 13]].map(([name, of, below]) =>
+        pen.text(`${name} ${key}`, x(place), y(row) + below, `"${two(of[place])}"`, "middle", "ex-tiny"));
+      frame.parentNode.append(frame, ...numbers); // above all lines, whichever was drawn first
     };
     for (let place = 0; place < T; place++) {
       const done = now.first[place] === 0;
@@ -64,11 +65,13 @@ function view(model) {
         done ? "" : "ex-unknown");
       if (done) pen.text(`value ${place}`, x(place), bottom + 50, `"${two(values[place])}"`, "middle", "ex-small ex-chosen");
     }
+    const last = Array(T).fill(0); // the row of each place's newest pair
     for (let row = 1; row < rounds.length; row++) {
       for (const [from, to] of rounds[row].joins) {
         const style = row > at ? "ex-grid" : row === at ? "ex-join ex-on" : "ex-join";
-        pen.line(`across ${from} ${to} ${row}`, x(from), y(row - 1), x(to), y(row), style);
-        if (row <= at) pen.line(`down ${to} ${row}`, x(to), y(row - 1), x(to), y(row), style);
+        const d = `M${x(from)} ${y(last[from])}V${y(row - 1)}L${x(to)} ${y(row)}V${y(last[to])}`;
+        pen("path", `join ${from} ${to} ${row}`, { class: style, d, fill: "none" });
+        last[to] = row;
       }
     }
     for (let place = 0; place < T; place++) box(place, 0);
