@@ -264,7 +264,6 @@ def test_the_tree_grows_and_turns_round(explorable: Callable[..., Locator]) -> N
         figure.get_by_role("button", name="Next").tap()
     expect(words).to_contain_text("5 rounds and 11 combinations")
     figure.get_by_role("radio", name="backward").check()
-    figure.page.keyboard.press("Tab")
     expect(words).to_contain_text("every adjoint")
     set_to(figure, "T steps", 3)
     expect(words).to_contain_text("2 rounds and 2 combinations")

@@ -6,7 +6,7 @@ import { canvas, choice, clamp, formula, html, part, show, slider, upgrade } fro
 const LONGEST = 8;
 const given = {
   b: [0.9, -0.6, 0.4, 0.8, -0.5, 0.7, 0.3, -0.8],
-  g: [0.2, 0, -0.4, 0.1, 0, 0.5, -0.3, 0.6],
+  g: [0.3, 0, -0.4, 0.1, 0, 0.5, -0.3, 0.6],
   h0: 0.5,
 };
 const start = { way: "forward", T: 8, a: 0.8, round: 2 };
@@ -137,10 +137,10 @@ function describe({ back, T, rounds, at, step, now, values, name }) {
     const done = now.first.flatMap((first, place) => (first ? [] : [`$${name}_${step(place)}$`]));
     return `Round ${at} of ${last} combines ${pairs}, all at the same time. Finished so far: ${list(done)}.`;
   }
-  const end = back ? `every adjoint; $λ_1$ is ${two(values[T - 1])}` : `every state; $h_${T}$ is ${two(values[T - 1])}`;
+  const end = back ? `every adjoint is known; $λ_1$ is` : `every state is known; $h_${T}$ is`;
   const count = (number, word) => `${number} ${word}${number > 1 ? "s" : ""}`;
-  return `The last round combines ${pairs}. After ${count(last, "round")} and ${count(joins, "combination")} there is ${
-    end}. A loop takes ${count(T - 1, "combination")}, one after the other.`;
+  return `The last round combines ${pairs}. After ${count(last, "round")} and ${count(joins, "combination")} ${
+    end} ${two(values[T - 1])}. A loop takes ${count(T - 1, "combination")}, one after the other.`;
 }
 
 upgrade("scan", { question: "What does a tree combine, forward and back?", start, presets,
