@@ -20,7 +20,7 @@ from .mathematics import HERE
 FOLDER = HERE / "theme" / "explorables"
 NAMES = (
     *("summands", "network", "matrix", "truncation", "reading", "vanishing", "gates"),
-    "tape",
+    *("tape", "scan"),
 )
 TAG = "tag_explorable-"
 DATA = re.compile(

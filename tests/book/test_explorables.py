@@ -5,6 +5,7 @@ reader's hands do with them is tested in a browser, with the site.
 """
 
 import gzip
+import itertools
 import json
 import math
 import re
@@ -333,6 +334,29 @@ def test_paths_through_the_gates_of_an_lstm(T):
             assert_allclose(sum(flow), paths["whole"], rtol=1e-12, atol=1e-14)
         assert_allclose(paths["parts"], parts, rtol=1e-12, atol=1e-14)
         assert_allclose(paths["whole"], into[-1][0], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("T", range(1, 18))
+def test_the_tree_of_a_scan_has_the_states_and_the_adjoints_of_the_package(T):
+    rng = np.random.default_rng(T)
+    a, h0 = rng.uniform(-1.1, 1.1, 2)
+    b, dh = rng.standard_normal((2, T))
+    ways = [[a] * T, b.tolist()], [[0, *[a] * (T - 1)], dh[::-1].tolist()]
+    forward, back = javascript(*(["scanRounds", *way] for way in ways))
+    params = Params(np.array([[a]]), np.ones((1, 1)), np.zeros(1))
+    run = unroll(CELLS["identity"], params, b[:, None, None], np.array([[h0]]))
+    close(np.array(forward[-1]["a"]) * h0 + forward[-1]["b"], run.h[1:, 0, 0])
+    close(back[-1]["b"][::-1], backward(run, dh[:, None, None]).x[:, 0, 0])
+    for before, now in itertools.pairwise(forward):
+        used = [place for join in now["joins"] for place in join]
+        assert len(used) == len({*used}), "what a round joins is independent"
+        for start, end in now["joins"]:
+            assert before["first"][end] == start + 1, "a pair begins where the one before it ends"
+    assert forward[-1]["first"] == [0] * T
+    power = T.bit_length() - 1
+    if 2**power == T:
+        joins = sum(len(now["joins"]) for now in forward)
+        assert (len(forward) - 1, joins) == (max(2 * power - 1, 0), 2 * T - 2 - power)
 
 
 def test_numbers_go_to_the_page_in_digits():

@@ -19,6 +19,7 @@ PAGES = {
     "vanishing": "book/vanishing.html",
     "gates": "book/gates.html",
     "tape": "book/automatic-differentiation.html",
+    "scan": "book/linear-recurrences.html",
 }
 
 
@@ -271,6 +272,18 @@ def test_one_summand_survives(explorable: Callable[..., Locator]) -> None:
     expect(words).to_contain_text("W never learns")
     slider(figure, "T steps").press("Home")
     expect(words).to_contain_text("loss 2, use 1")
+def test_the_tree_grows_and_turns_round(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("scan", has_touch=True)
+    words = figure.locator(".ex-words")
+    figure.get_by_role("button", name="start").tap()
+    expect(words).to_contain_text("Nothing is combined yet")
+    for _ in range(5):
+        figure.get_by_role("button", name="Next").tap()
+    expect(words).to_contain_text("5 rounds and 11 combinations")
+    figure.get_by_role("radio", name="backward").check()
+    expect(words).to_contain_text("every adjoint")
+    set_to(figure, "T steps", 3)
+    expect(words).to_contain_text("2 rounds and 2 combinations")
 
 
 def test_words_come_slowly_and_the_last_ones_stand(explorable: Callable[..., Locator]) -> None:

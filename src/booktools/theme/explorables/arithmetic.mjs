@@ -239,6 +239,27 @@ export function swept({ W, x, g, h0, assign, late }) {
       deltas.map((delta) => ({ t: delta.t, bar: times(turned, delta.bar) })));
   }
   return found;
+ * The scan of the affine steps (a_t, b_t) as a tree. After each round, the pair that stands at each
+ * place, where it begins, and which places the round has joined: [from, to], all counted from 0.
+ */
+export function scanRounds(a, b) {
+  const rounds = [{ a, b, first: a.map((_, t) => t), joins: [] }];
+  const join = (start, reach) => {
+    const before = rounds.at(-1);
+    const now = { a: [...before.a], b: [...before.b], first: [...before.first], joins: [] };
+    for (let to = start; to < a.length; to += 2 * reach) {
+      const from = to - reach;
+      now.a[to] = before.a[to] * before.a[from];
+      now.b[to] = before.a[to] * before.b[from] + before.b[to];
+      now.first[to] = before.first[from];
+      now.joins.push([from, to]);
+    }
+    if (now.joins.length) rounds.push(now);
+  };
+  let reach = 1;
+  for (; 2 * reach <= a.length; reach *= 2) join(2 * reach - 1, reach);
+  for (reach /= 2; reach >= 1; reach /= 2) join(3 * reach - 1, reach);
+  return rounds;
 }
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
