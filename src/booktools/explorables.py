@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from .mathematics import HERE
 
 FOLDER = HERE / "theme" / "explorables"
-NAMES = ("summands", "network", "matrix", "truncation", "reading", "vanishing", "gates")
+NAMES = ("summands", "network", "matrix", "truncation", "reading", "vanishing", "gates", "online")
 TAG = "tag_explorable-"
 DATA = re.compile(
     r'<script type="application/json" data-explorable="(?P<name>\w+)">(?P<json>.*)</script>'
