@@ -5,7 +5,7 @@ import { canvas, choice, clamp, formula, html, nice, part, show, slider, upgrade
 
 const [COUNT, UNITS, STEPS, LAGS] = [20, 8, 40, 20];
 const networks = drawn(COUNT, UNITS, STEPS);
-const start = { S: "0", a: 0.3, K: 5, size: 1 };
+const start = { S: "zero", a: 0.3, K: 5, size: 1 };
 const presets = {
   "S = 0, a = 0.3": start,
   '"plain, "S = 0': { ...start, a: 1 },
@@ -13,7 +13,7 @@ const presets = {
   '"slow leak"': { ...start, a: 0.1 },
   '"window 5"': { ...start, S: "window", a: 1 },
 };
-const RULES = { W: "W", diagonal: '"diagonal of "W', 0: "0", window: 'W", window "K' };
+const RULES = { W: "W", diagonal: '"diagonal of "W', zero: "0", window: 'W", window "K' };
 
 /** Medians over the networks, for a state that may be on its way. */
 function solve({ S, a, K, size }) {
@@ -21,13 +21,13 @@ function solve({ S, a, K, size }) {
   const found = networks.map((network) => {
     const W = network.W.map((row) => row.map((value) => size * value));
     const second = W.map((row, i) =>
-      row.map((value, j) => (S === "0" || (S === "diagonal" && i !== j) ? 0 : value)));
+      row.map((value, j) => (S === "zero" || (S === "diagonal" && i !== j) ? 0 : value)));
     return online({ ...network, W }, clamp(a, 0.05, 1), second, window);
   });
   const lags = Array.from({ length: LAGS }, (_, lag) => {
     const of = (read) => median(found.map(({ lags }) => read(lags[lag], lags[0].whole)));
     return { whole: of(({ whole }, first) => whole / first), kept: of(({ kept }, first) => kept / first),
-      share: of(({ whole, kept }) => kept / whole), cosine: of(({ cosine }) => cosine) };
+      cosine: of(({ cosine }) => cosine) };
   });
   return { S, a, lags, cosine: median(found.map(({ cosine }) => cosine)) };
 }
@@ -49,7 +49,7 @@ function view(model) {
     const length = (value) => BARS.bottom - ((BARS.bottom - BARS.top) * value) / most;
     const turn = (value) => TURN.top + ((1 - value) * (TURN.bottom - TURN.top)) / 1.25;
 
-    pen.text("head length", 0, 14, '"length of the summand: whole (outline), kept (filled)"', "start");
+    pen.text("head length", 0, 14, '"length: whole (outline), kept (filled)"', "start");
     [0, most / 2, most].forEach((value, i) => {
       pen.line(`grid${i}`, GUTTER, length(value), width, length(value), i ? "ex-grid" : "ex-axis");
       pen.text(`tick${i}`, GUTTER - 6, length(value) + 4, `"${show(value)}"`, "end", "ex-small");
@@ -87,7 +87,7 @@ function view(model) {
       html("div", { class: "ex-sliders" },
         slider(model, "a", "a", "leak", [0.05, 1, 0.05], (a) => show(Math.round(100 * a) / 100)),
         slider(model, "K", "K", "window", [1, LAGS, 1], (K) => show(Math.round(K))),
-        slider(model, "size", "c", 'times W', [0.5, 2, 0.1])),
+        slider(model, "size", "c", "factor of W", [0.5, 2, 0.1])),
     ],
   };
 }
@@ -98,9 +98,8 @@ function describe({ S, a, lags, cosine }) {
     return end < 0 ? "every lag shown" : end === 1 ? "lag 0 alone" : `the lags 0 to ${end - 1}`;
   };
   const units = a > 0.99 ? "Plain units" : `Leaky units with $a$ = ${show(Math.round(100 * a) / 100)}`;
-  const named = { W: "the gradient itself", diagonal: "SnAp-1", 0: a > 0.99 ? "lag 0 alone" : "RFLO", window: "a window" };
-  return `${units}; the rule is ${named[S]}. Of ${upTo(({ share }) => share > 0.5)} it keeps more than half of the length; ${
-    ""}on ${upTo((lag) => lag.kept && lag.cosine > 0.5)} it is less than 60° off. The whole gradient has a cosine of ${
+  const named = { W: "the gradient itself", diagonal: "SnAp-1", zero: a > 0.99 ? "lag 0 alone" : "RFLO", window: "a window" };
+  return `${units}; the rule is ${named[S]}. Of ${upTo(({ whole, kept }) => kept > whole / 2)} it keeps more than half of the length; on ${upTo((lag) => lag.kept && lag.cosine > 0.5)} it is less than 60° off. The whole gradient has a cosine of ${
     show(Math.round(100 * cosine) / 100)}.`;
 }
 
