@@ -18,6 +18,7 @@ PAGES = {
     "reading": "book/reading.html",
     "vanishing": "book/vanishing.html",
     "gates": "book/gates.html",
+    "online": "book/learning-online.html",
 }
 
 
@@ -252,6 +253,22 @@ def test_gates_open_and_close(explorable: Callable[..., Locator]) -> None:
     *parts, whole = numbers(figure)
     assert len(parts) == 5
     assert math.isclose(sum(parts), whole, abs_tol=0.01)
+
+
+def test_a_leak_keeps_a_local_rule_alive(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("online")
+    words = figure.locator(".ex-words")
+    expect(words).to_contain_text("RFLO")
+    figure.get_by_role("button", name="plain, S").click()
+    expect(words).to_contain_text("Of lag 0 alone it keeps")
+    slider(figure, "leak").press("ArrowLeft")
+    expect(words).to_contain_text("a = 0.95")
+    expect(words).to_contain_text("RFLO")
+    set_to(figure, "leak", 0.1)
+    expect(words).to_contain_text("Of the lags 0 to")
+    figure.get_by_label("W", exact=True).check()
+    expect(words).to_contain_text("Of every lag shown it keeps")
+    assert numbers(figure) == [1]
 
 
 def test_words_come_slowly_and_the_last_ones_stand(explorable: Callable[..., Locator]) -> None:

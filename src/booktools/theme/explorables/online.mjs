@@ -99,8 +99,11 @@ function describe({ S, a, lags, cosine }) {
   };
   const units = a > 0.99 ? "Plain units" : `Leaky units with $a$ = ${show(Math.round(100 * a) / 100)}`;
   const named = { W: "the gradient itself", diagonal: "SnAp-1", zero: a > 0.99 ? "lag 0 alone" : "RFLO", window: "a window" };
-  return `${units}; the rule is ${named[S]}. Of ${upTo(({ whole, kept }) => kept > whole / 2)} it keeps more than half of the length; on ${upTo((lag) => lag.kept && lag.cosine > 0.5)} it is less than 60° off. The whole gradient has a cosine of ${
-    show(Math.round(100 * cosine) / 100)}.`;
+  const long = upTo(({ whole, kept }) => kept > whole / 2);
+  const near = upTo((lag) => lag.kept && lag.cosine > 0.5);
+  return [`${units}; the rule is ${named[S]}.`,
+    `Of ${long} it keeps more than half of the length; on ${near} it is less than 60° off.`,
+    `The whole gradient has a cosine of ${show(Math.round(100 * cosine) / 100)}.`].join(" ");
 }
 
 upgrade("online", { question: "Which lags does a rule keep that puts $S$ in place of $W$?", start, presets,
