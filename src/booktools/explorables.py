@@ -20,7 +20,7 @@ from .mathematics import HERE
 FOLDER = HERE / "theme" / "explorables"
 NAMES = (
     *("summands", "network", "matrix", "truncation", "reading", "vanishing", "gates"),
-    *("tape", "scan"),
+    *("tape", "scan", "online"),
 )
 TAG = "tag_explorable-"
 DATA = re.compile(

@@ -357,6 +357,51 @@ def test_the_tree_of_a_scan_has_the_states_and_the_adjoints_of_the_package(T):
     if 2**power == T:
         joins = sum(len(now["joins"]) for now in forward)
         assert (len(forward) - 1, joins) == (max(2 * power - 1, 0), 2 * T - 2 - power)
+class Leaky(ElmanCell):
+    """Units that move a part a of the way to their new value."""
+
+    direct, kept = 1, 1
+
+    def __init__(self, a):
+        self.a = a
+
+    def step(self, before, p, q, s, kept):
+        np.tanh(p + q, out=kept)
+        s[...] = (1 - self.a) * before + self.a * kept
+
+    def partials(self, before, s, kept):
+        return Partials.of([[self.a * (1 - kept[0] ** 2), 1 - self.a]])
+
+
+@pytest.mark.parametrize("a", [0.05, 0.3, 1])
+def test_what_online_rules_keep_of_leaky_units(a):
+    networks = javascript(["drawn", 3, 4, 12])[0]
+    for network in networks:
+        W, u, x, g = (np.array(network[name]) for name in "Wuxg")
+        params = Params(W, u[:, None], np.zeros(4))
+        run, dh = unroll(Leaky(a), params, x[:, None, None]), np.zeros((12, 1, 4))
+        dh[-1] = g
+        whole = summands(run, dh).W
+        for S, window in ((W, 12), (np.diag(np.diag(W)), 12), (0 * W, 12), (W, 5)):
+            kept = summands(run._replace(params=params._replace(W=S)), dh).W
+            kept[window:] = 0
+            found = javascript(["online", network, a, S.tolist(), window])[0]
+            for lag, one in enumerate(found["lags"][:-1]):  # the last meets h_0 = 0
+                lengths = np.linalg.norm(whole[lag]), np.linalg.norm(kept[lag])
+                close([one["whole"], one["kept"]], lengths)
+                turn = (whole[lag] * kept[lag]).sum() / (np.prod(lengths) or 1)
+                assert_allclose(one["cosine"], turn, rtol=1e-12, atol=1e-12)
+            sums = whole.sum(axis=0), kept.sum(axis=0)
+            turn = (sums[0] * sums[1]).sum() / np.linalg.norm(sums[0]) / np.linalg.norm(sums[1])
+            assert_allclose(found["cosine"], turn, rtol=1e-12)
+
+
+def test_draws_of_the_online_rules_have_mean_0_and_variance_1():
+    (network,) = javascript(["drawn", 1, 60, 4000])[0]
+    for name, scale in (("W", 60**0.5), ("x", 1)):
+        values = scale * np.array(network[name]).ravel()
+        assert_allclose([values.mean(), values.var()], [0, 1], atol=0.08)
+    assert javascript(["median", [3, 1, 2]], ["median", [4, 1, 2, 3]]) == [2, 2.5]
 
 
 def test_numbers_go_to_the_page_in_digits():

@@ -20,6 +20,7 @@ PAGES = {
     "gates": "book/gates.html",
     "tape": "book/automatic-differentiation.html",
     "scan": "book/linear-recurrences.html",
+    "online": "book/learning-online.html",
 }
 
 
@@ -284,6 +285,20 @@ def test_the_tree_grows_and_turns_round(explorable: Callable[..., Locator]) -> N
     expect(words).to_contain_text("every adjoint")
     set_to(figure, "T steps", 3)
     expect(words).to_contain_text("2 rounds and 2 combinations")
+def test_a_leak_keeps_a_local_rule_alive(explorable: Callable[..., Locator]) -> None:
+    figure = explorable("online")
+    words = figure.locator(".ex-words")
+    expect(words).to_contain_text("RFLO")
+    figure.get_by_role("button", name="plain, S").click()
+    expect(words).to_contain_text("Of lag 0 alone it keeps")
+    slider(figure, "leak").press("ArrowLeft")
+    expect(words).to_contain_text("a = 0.95")
+    expect(words).to_contain_text("RFLO")
+    set_to(figure, "leak", 0.1)
+    expect(words).to_contain_text("Of the lags 0 to")
+    figure.get_by_label("W", exact=True).check()
+    expect(words).to_contain_text("Of every lag shown it keeps")
+    assert numbers(figure) == [1]
 
 
 def test_words_come_slowly_and_the_last_ones_stand(explorable: Callable[..., Locator]) -> None:

@@ -270,3 +270,62 @@ export function digits(text, width, k) {
   for (const digit of text.slice(width * k, width * (k + 1))) value = 64 * value + DIGITS.indexOf(digit);
   return value / (64 ** width - 1);
 }
+
+/**
+ * Networks of n units with one noisy input, and a loss g on the last state: W with entries of
+ * variance 1/n, u, x and g of variance 1, all uniform, from a linear congruential generator.
+ */
+export function drawn(count, n, steps) {
+  let seed = 1;
+  const uniform = () => {
+    seed = (1664525 * seed + 1013904223) % 2 ** 32;
+    return Math.sqrt(3) * (seed / 2 ** 31 - 1);
+  };
+  const list = (length) => Array.from({ length }, uniform);
+  return Array.from({ length: count }, () => ({
+    W: Array.from({ length: n }, () => list(n).map((value) => value / Math.sqrt(n))),
+    u: list(n), x: list(steps), g: list(n),
+  }));
+}
+
+const dot = (u, v) => sum(u.map((value, i) => value * v[i]));
+
+/**
+ * Leaky units h_t = (1 - a) h_{t-1} + a tanh(W h_{t-1} + u x_t), h_0 = 0, and the summands by lag of
+ * the gradient of g . h_T by W, as they are and with S in place of W wherever the past comes in, up
+ * to a window. Of each lag the two lengths and their cosine; `cosine` is that of the two sums.
+ */
+export function online({ W, u, x, g }, a, S, window = Infinity) {
+  const run = [{ h: g.map(() => 0) }];
+  for (const input of x) {
+    const { h } = run.at(-1);
+    const inner = W.map((row, i) => Math.tanh(dot(row, h) + u[i] * input));
+    run.push({ before: h, D: inner.map((f) => a * (1 - f * f)),
+      h: h.map((value, i) => (1 - a) * value + a * inner[i]) });
+  }
+  let adjoints = [g, g];
+  const sums = [[], []];
+  const lags = run.slice(1).reverse().map(({ before, D }, lag) => {
+    const arrive = adjoints.map((v, k) => v.map((value, i) => (k && lag >= window ? 0 : D[i] * value)));
+    adjoints = arrive.map((delta, k) => delta.map((_, j) =>
+      (1 - a) * adjoints[k][j] + dot(delta, (k ? S : W).map((row) => row[j]))));
+    arrive.forEach((delta, k) => delta.forEach((d, i) => before.forEach((value, j) => {
+      const place = i * before.length + j;
+      sums[k][place] = (sums[k][place] ?? 0) + d * value;
+    })));
+    const size = Math.sqrt(dot(before, before));
+    const [whole, kept] = arrive.map((delta) => size * Math.sqrt(dot(delta, delta)));
+    return { whole, kept, cosine: angle(...arrive) };
+  });
+  return { lags, cosine: angle(...sums) };
+}
+
+/** The cosine of the angle between two lists; 0 if one has no length. */
+const angle = (u, v) => dot(u, v) / Math.sqrt(dot(u, u) * dot(v, v)) || 0;
+
+/** The middle one of an odd number of values, or the mean of the two in the middle. */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(half)] + sorted[Math.ceil(half)]) / 2;
+}
