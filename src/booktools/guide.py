@@ -9,6 +9,8 @@ import re
 from typing import Any
 
 from docutils import nodes
+from docutils.utils.roman import toRoman
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -104,14 +106,40 @@ def write(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         time += nodes.Text(said(env.reading_times[docname]) + ".")
         place.replace_self(nodes.container("", time, *place.children, classes=["guide"]))
     for map_ in list(doctree.findall(chapters)):
-        rows = nodes.bullet_list(classes=["chapters"])
-        for page, number in numbers(env).items():
-            uri = app.builder.get_relative_uri(docname, page)
-            title = env.titles[page].deepcopy().children
-            link = nodes.reference("", f"{number} ", *title, refuri=uri, internal=True)
-            time = nodes.inline("", f" {said(env.reading_times[page])}", classes=["time"])
-            rows += nodes.list_item("", nodes.paragraph("", "", link, time))
-        map_.replace_self(rows)
+        map_.replace_self(
+            [
+                node
+                for title, pages in parts(env)
+                for node in (
+                    nodes.rubric("", title),
+                    nodes.bullet_list(
+                        "", *(row(app, docname, page) for page in pages), classes=["chapters"]
+                    ),
+                )
+            ]
+        )
+
+
+def row(app: Sphinx, docname: str, page: str) -> nodes.list_item:
+    """A chapter on the map: its number, its title, which leads to it, and its time."""
+    env: Any = app.env
+    uri = app.builder.get_relative_uri(docname, page)
+    title = env.titles[page].deepcopy().children
+    link = nodes.reference("", f"{numbers(env)[page]} ", *title, refuri=uri, internal=True)
+    time = nodes.inline("", f" {said(env.reading_times[page])}", classes=["time"])
+    return nodes.list_item("", nodes.paragraph("", "", link, time))
+
+
+def parts(env: Any) -> list[tuple[str, list[str]]]:
+    """The parts that have numbered chapters, each with its number and title, and its chapters."""
+    numbered = numbers(env)
+    trees = [
+        (tree["caption"], [page for page in tree["includefiles"] if page in numbered])
+        for tree in env.get_doctree(env.config.root_doc).findall(addnodes.toctree)
+        if tree.get("caption")
+    ]
+    found = [(caption, pages) for caption, pages in trees if pages]
+    return [(f"Part {toRoman(k)}: {caption}", pages) for k, (caption, pages) in enumerate(found, 1)]
 
 
 def numbers(env: Any) -> dict[str, str]:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
+from sphinx import addnodes
 
 from booktools import guide
 from booktools.checked import check_fold
@@ -58,3 +59,16 @@ def test_the_core_ends_where_it_goes_deeper_and_exercises_do_not_count():
 def test_the_time_is_said_in_words():
     assert guide.said({"core": 21.6, "deeper": 0.2}) == "22 minutes"
     assert guide.said({"core": 21.6, "deeper": 8}) == "22 minutes, and 8 for “Going deeper”"
+
+
+def test_the_map_names_the_parts_that_have_chapters():
+    tree = nodes.document("", "")
+    for caption, pages in (("First", ["a", "b"]), ("Notes", ["c"]), ("Second", ["d"]), (None, [])):
+        tree += addnodes.toctree(caption=caption, includefiles=pages)
+    env = SimpleNamespace(
+        config=SimpleNamespace(root_doc="index"),
+        get_doctree={"index": tree}.__getitem__,
+        collect_relations=lambda: dict.fromkeys("abcd"),
+        toc_secnumbers={page: {"": (k,)} for k, page in enumerate(("a", "b", "d"), 1)},
+    )
+    assert guide.parts(env) == [("Part I: First", ["a", "b"]), ("Part II: Second", ["d"])]

@@ -170,7 +170,7 @@ def test_eigenvalues_meet_on_the_axis_and_leave_it(explorable: Callable[..., Loc
     direction = slider(figure, "Direction")
     direction.press("ArrowUp")
     expect(direction).to_have_attribute("aria-valuenow", "28")
-    set_to(figure, "c non-normality", 2)
+    set_to(figure, "s non-normality", 2)
     expect(figure.locator(".ex-words")).to_contain_text("Both eigenvalues have size 1.01")
 
 

@@ -159,7 +159,7 @@ function view(model) {
         })),
       html("div", { class: "ex-sliders" },
         slider(model, "lag", "ℓ", "lag", [0, LAGS, 1]),
-        slider(model, "c", "c", "non-normality", [0, 3, 0.05]),
+        slider(model, "c", "s", "non-normality", [0, 3, 0.05]),
         slider(model, "g", "g", "input size", [0, 2, 0.05])),
     ],
   };
