@@ -23,6 +23,9 @@ NOTEBOOKS = "notebooks"
 BINDER = "https://mybinder.org/v2/gh"
 COLAB = "https://colab.research.google.com/github"
 
+# Pages whose readers report something else than a mistake of the page: in which words, and the form.
+FORMS = {"book/errata": ("Report an erratum", "erratum.yml")}
+
 # Where the session began, what is there already stays; the kernel that runs need not start again.
 INSTALL = """\
 # The book's sources and what they need. To run this cell twice does no harm.
@@ -121,6 +124,9 @@ def links(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: 
         ("Edit this page", f"{home}/edit/main/{page}.md"),
         ("Report a mistake", f"{home}/issues/new?title={quote(f'On page {page}')}"),
     ]
+    if page in FORMS:
+        words, form = FORMS[page]
+        context["repository"].append((words, f"{home}/issues/new?template={form}"))
     if is_notebook(Path(app.env.doc2path(page))):
         context["launch"] = [
             ("Run on Binder", f"{BINDER}/{repository}/HEAD?urlpath=lab/tree/{page}.md"),

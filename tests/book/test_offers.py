@@ -98,6 +98,15 @@ def test_links_lead_to_the_page_in_the_repository_and_where_it_runs(monkeypatch)
     assert {*offered(offers.links, "book/references")} == {"repository"}
 
 
+def test_errata_are_reported_in_a_form_of_their_own(monkeypatch):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
+    for page, (_, form) in offers.FORMS.items():
+        assert (ROOT / f"{page}.md").is_file()
+        assert (ROOT / ".github/ISSUE_TEMPLATE" / form).is_file()
+        _, address = offered(offers.links, page)["repository"][-1]
+        assert address == f"https://github.com/owner/name/issues/new?template={form}"
+
+
 def test_no_repository_no_links(monkeypatch):
     monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
     assert offered(offers.links) == {}
