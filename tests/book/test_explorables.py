@@ -357,6 +357,8 @@ def test_the_tree_of_a_scan_has_the_states_and_the_adjoints_of_the_package(T):
     if 2**power == T:
         joins = sum(len(now["joins"]) for now in forward)
         assert (len(forward) - 1, joins) == (max(2 * power - 1, 0), 2 * T - 2 - power)
+
+
 class Leaky(ElmanCell):
     """Units that move a part a of the way to their new value."""
 

@@ -273,6 +273,8 @@ def test_one_summand_survives(explorable: Callable[..., Locator]) -> None:
     expect(words).to_contain_text("W never learns")
     slider(figure, "T steps").press("Home")
     expect(words).to_contain_text("loss 2, use 1")
+
+
 def test_the_tree_grows_and_turns_round(explorable: Callable[..., Locator]) -> None:
     figure = explorable("scan", has_touch=True)
     words = figure.locator(".ex-words")
@@ -285,6 +287,8 @@ def test_the_tree_grows_and_turns_round(explorable: Callable[..., Locator]) -> N
     expect(words).to_contain_text("every adjoint")
     set_to(figure, "T steps", 3)
     expect(words).to_contain_text("2 rounds and 2 combinations")
+
+
 def test_a_leak_keeps_a_local_rule_alive(explorable: Callable[..., Locator]) -> None:
     figure = explorable("online")
     words = figure.locator(".ex-words")

@@ -239,6 +239,9 @@ export function swept({ W, x, g, h0, assign, late }) {
       deltas.map((delta) => ({ t: delta.t, bar: times(turned, delta.bar) })));
   }
   return found;
+}
+
+/**
  * The scan of the affine steps (a_t, b_t) as a tree. After each round, the pair that stands at each
  * place, where it begins, and which places the round has joined: [from, to], all counted from 0.
  */
