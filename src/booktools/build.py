@@ -165,6 +165,17 @@ def has_changed(root: Path, page: Page) -> bool:
     )
 
 
+def unwritten(root: Path, pages: list[Page]) -> list[str]:
+    """Pages that the site lacks: menus name them, and its bundles may lack what they load."""
+    environment = root / "_build" / ".doctrees" / "environment.pickle"
+    html = root / "_build" / "html"
+    return [
+        page.name
+        for page in pages
+        if not (environment.is_file() and (html / f"{page.name}.html").is_file())
+    ]
+
+
 def build(root: Path, names: list[str], changed: bool) -> bool:
     """Build the book, or only these pages, or those that have changed; whether it stands."""
     stamp = root / "_build" / "built"
@@ -181,9 +192,9 @@ def build(root: Path, names: list[str], changed: bool) -> bool:
         there = ", ".join(page.file.stem for page in pages)
         print(f"PAGE: got {', '.join(names)}, needs names of pages: {there}", file=sys.stderr)
         return False
-    if not (root / "_build" / ".doctrees" / "environment.pickle").is_file():
+    if missing := unwritten(root, pages):
         if names:
-            print("There is no site yet, so this builds all of it, once.")
+            print(f"The site has no {missing[0]} yet, so this builds all of it, once.")
         only = []
     elif changed and not (only := [page for page in pages if has_changed(root, page)]):
         print("No page has changed.")
