@@ -259,7 +259,7 @@ def test_a_leak_keeps_a_local_rule_alive(explorable: Callable[..., Locator]) -> 
     figure = explorable("online")
     words = figure.locator(".ex-words")
     expect(words).to_contain_text("RFLO")
-    figure.get_by_role("button", name="plain, S").click()
+    figure.get_by_role("button", name="plain, S =").click()
     expect(words).to_contain_text("Of lag 0 alone it keeps")
     slider(figure, "leak").press("ArrowLeft")
     expect(words).to_contain_text("a = 0.95")
