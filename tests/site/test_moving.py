@@ -264,7 +264,7 @@ def test_a_leak_keeps_a_local_rule_alive(explorable: Callable[..., Locator]) -> 
     slider(figure, "leak").press("ArrowLeft")
     expect(words).to_contain_text("a = 0.95")
     expect(words).to_contain_text("RFLO")
-    set_to(figure, "leak", 0.1)
+    set_to(figure, "leak", 0.3)
     expect(words).to_contain_text("Of the lags 0 to")
     figure.get_by_label("W", exact=True).check()
     expect(words).to_contain_text("Of every lag shown it keeps")
