@@ -23,7 +23,7 @@ NOTEBOOKS = "notebooks"
 BINDER = "https://mybinder.org/v2/gh"
 COLAB = "https://colab.research.google.com/github"
 
-# Pages whose readers report something else than a mistake of the page: in which words, and the form.
+# Pages that have another form for reports: what the link says, and the form.
 FORMS = {"book/errata": ("Report an erratum", "erratum.yml")}
 
 # Where the session began, what is there already stays; the kernel that runs need not start again.
