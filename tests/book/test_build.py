@@ -325,7 +325,9 @@ def test_pages_that_are_asked_for_or_have_changed_are_written_and_no_others(book
     assert "No page has changed." in build(book, "--changed").stdout
     assert not (book / "_build" / "built").exists()  # so that the next build writes all
     (book / "book" / "new.md").write_text(FRONT.format("news") + "# What is new\n")
-    edit(book / "_toc.yml", "      - file: book/eq", "      - file: book/new\n      - file: book/eq")
+    edit(
+        book / "_toc.yml", "      - file: book/eq", "      - file: book/new\n      - file: book/eq"
+    )
     result = build(book, "--page", "new")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "The site has no book/new yet" in result.stdout

@@ -52,7 +52,7 @@ function view(model) {
       const fresh = row === at && row && joins.some(([, to]) => to === place);
       const key = `${place} ${row}`;
       const frame = pen("rect", key, { x: x(place) - half, y: y(row) - HALF, width: 2 * half, height: 2 * HALF, rx: 4,
-        class: `ex-pair ${done ? "ex-done" : ""} ${fresh ? "ex-on" : ""}` });
+        class: `ex-affine ${done ? "ex-done" : ""} ${fresh ? "ex-on" : ""}` });
       const numbers = [["a", a, -4], ["b", b, 13]].map(([name, of, below]) =>
         pen.text(`${name} ${key}`, x(place), y(row) + below, `"${two(of[place])}"`, "middle", "ex-tiny"));
       frame.parentNode.append(frame, ...numbers); // above all lines, whichever was drawn first
