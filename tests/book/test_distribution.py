@@ -8,6 +8,7 @@ import email
 import importlib.metadata
 import inspect
 import io
+import json
 import os
 import re
 import subprocess
@@ -188,6 +189,16 @@ def test_the_version_is_the_same_everywhere(wheel):
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert metadata(wheel)["Version"] == version
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+
+
+def test_archives_are_told_what_the_citation_says():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    told = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
+    assert told["title"] == cited["title"]
+    assert told["keywords"] == cited["keywords"]
+    assert told["description"] == cited["abstract"].strip()
+    assert told["creators"] == [{"name": author["name"]} for author in cited["authors"]]
+    assert told["license"] == cited["license"][0]
     assert re.findall(r"version (\S+),", README) == [version]
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (\d\S+)", changes, re.MULTILINE)[0] == version
