@@ -189,6 +189,9 @@ def test_the_version_is_the_same_everywhere(wheel):
     assert re.fullmatch(r"\d+\.\d+\.\d+", version)
     assert metadata(wheel)["Version"] == version
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+    assert re.findall(r"version (\S+),", README) == [version]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\d\S+)", changes, re.MULTILINE)[0] == version
 
 
 def test_archives_are_told_what_the_citation_says():
@@ -199,9 +202,6 @@ def test_archives_are_told_what_the_citation_says():
     assert told["description"] == cited["abstract"].strip()
     assert told["creators"] == [{"name": author["name"]} for author in cited["authors"]]
     assert told["license"] == cited["license"][0]
-    assert re.findall(r"version (\S+),", README) == [version]
-    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (\d\S+)", changes, re.MULTILINE)[0] == version
 
 
 def test_numpy_is_the_only_requirement(wheel):
