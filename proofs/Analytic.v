@@ -1,6 +1,8 @@
 (* What Readable.v takes as given: that the derivatives of the states exist, and
-   follow the recurrence. Fréchet derivatives, any real normed spaces; then the
-   plain network h_t = sigma(W h_(t-1) + U x_t + b), with matrices of real numbers.
+   follow the recurrence. Fréchet derivatives, any real normed spaces. Then, for
+   matrices, the product rule of A h and the chain rule of a function that acts on
+   each unit: with the sum rule, all that sigma(W h + U x + b) needs. That this
+   step is differentiable is not put together here; it is f_smooth below.
 
    Coq 8.16, MathComp 1.15, MathComp-Analysis 0.6 (as in Debian 12).            *)
 From mathcomp Require Import all_ssreflect all_algebra.
