@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book live page watch test lab check pdf course site-test notebooks-test audit reproducible linkcheck mutants bench examples experiments clean
+.PHONY: book live page watch test lab check proofs pdf course site-test notebooks-test audit reproducible linkcheck mutants bench examples experiments clean
 
 book: .venv/installed
 	$(BIN)/python -m booktools.build
@@ -35,6 +35,15 @@ check: .venv/installed node_modules/pyright
 	$(BIN)/mypy
 	$(BIN)/node node_modules/pyright/index.js
 	$(BIN)/codespell
+	$(BIN)/node proofs/check.mjs proofs/Readable.v
+
+# All of them, by Coq 8.16 and its libraries; proofs/README.md says which packages have these.
+proofs:
+	@command -v coqc || { echo "There is no coqc: see proofs/README.md"; exit 2; }
+	@mkdir -p _build/proofs
+	for name in Readable ProductRule Analytic; do \
+		coqc -q -w -ambiguous-paths -o _build/proofs/$$name.vo proofs/$$name.v || exit 1; \
+	done
 
 # Needs Chromium, and the site of make book.
 pdf: book

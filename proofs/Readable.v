@@ -12,15 +12,19 @@ Infix "+" := add.
 Variable zero : V.
 Hypothesis add_assoc :
   forall a b c, a + (b + c) = (a + b) + c.
-Hypothesis add_comm : forall a b, a + b = b + a.
-Hypothesis add_zero : forall a, a + zero = a.
+Hypothesis add_comm :
+  forall a b, a + b = b + a.
+Hypothesis add_zero :
+  forall a, a + zero = a.
 
 (* 2. Step t has a Jacobian J_t, which is linear, and an immediate
    derivative. The initial state has a derivative, too. *)
 Variable J : nat -> V -> V.
 Hypothesis J_add :
-  forall t a b, J t (a + b) = J t a + J t b.
-Hypothesis J_zero : forall t, J t zero = zero.
+  forall t a b,
+  J t (a + b) = J t a + J t b.
+Hypothesis J_zero :
+  forall t, J t zero = zero.
 Variable immediate : nat -> V.
 Variable ds0 : V.
 
@@ -28,7 +32,8 @@ Variable ds0 : V.
 Fixpoint ds (t : nat) : V :=
   match t with
   | 0 => ds0
-  | S t => immediate (S t) + J (S t) (ds t)
+  | S t => immediate (S t)
+           + J (S t) (ds t)
   end.
 
 (* 4. The n Jacobians after step k: J_(k+n) ... J_(k+1) x.
@@ -44,24 +49,26 @@ Fixpoint product (k n : nat) (x : V) : V :=
 Fixpoint sum (k n : nat) : V :=
   match n with
   | 0 => zero
-  | S n => product (S k) n (immediate (S k))
-           + sum (S k) n
+  | S n =>
+      product (S k) n (immediate (S k))
+      + sum (S k) n
   end.
 
 (* 6. Multiply out: the Jacobian of one more step joins every product
    from the left, and the summand of that step is the one in front. *)
 Lemma multiply_out n : forall k,
   sum k (S n) =
-    immediate (S (k + n)) + J (S (k + n)) (sum k n).
+    immediate (S (k + n))
+    + J (S (k + n)) (sum k n).
 Proof.
   induction n as [|n IH]; intro k.
   - simpl. now rewrite J_zero, <- plus_n_O.
-  - change (product (S k) (S n) (immediate (S k))
-            + sum (S k) (S n) =
-            immediate (S (k + S n))
-            + J (S (k + S n)) (sum k (S n))).
-    rewrite IH, <- plus_n_Sm. simpl. rewrite J_add.
-    now rewrite add_assoc, (add_comm (J _ _)), add_assoc.
+  - change (sum k (S (S n))) with
+      (product (S k) (S n) (immediate (S k))
+       + sum (S k) (S n)).
+    rewrite IH, <- plus_n_Sm. simpl.
+    rewrite J_add, add_assoc, add_assoc.
+    now rewrite (add_comm (J _ _)).
 Qed.
 
 (* 7. Stop after n steps back, and you have the n newest summands.
@@ -70,10 +77,11 @@ Theorem truncation k n :
   ds (k + n) = sum k n + product k n (ds k).
 Proof.
   induction n as [|n IH].
-  - simpl. now rewrite <- plus_n_O, add_comm, add_zero.
+  - simpl. rewrite <- plus_n_O.
+    now rewrite add_comm, add_zero.
   - rewrite <- plus_n_Sm. simpl ds.
-    rewrite IH, J_add, multiply_out. simpl product.
-    now rewrite add_assoc.
+    rewrite IH, J_add, multiply_out.
+    simpl product. now rewrite add_assoc.
 Qed.
 
 (* 8. All T steps: one summand for each use of W, and the initial state. *)

@@ -294,7 +294,9 @@ def test_what_the_page_for_forks_names_is_there():
     workflow = read(".github/workflows/book.yml")
     assert re.search(r"^  BOOK_URL: ", workflow, re.M)
     assert re.search(r"^  BOOK_URL: ", read(".github/workflows/release.yml"), re.M)
-    assert {"test", "notebooks", "publish"} == {*parsed(".github/workflows/book.yml")["jobs"]}
+    assert {"test", "proofs", "notebooks", "publish"} == {
+        *parsed(".github/workflows/book.yml")["jobs"]
+    }
     assert "vars.PUBLISH == 'true'" in read(".github/workflows/release.yml")
     for module in re.findall(r"-m (booktools\.\w+)", page):
         assert (ROOT / "src" / f"{module.replace('.', '/')}.py").is_file()
