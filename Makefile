@@ -57,7 +57,9 @@ course: book
 # minutes and more; SITE_TESTS="-k ..." chooses.
 site-test: book node_modules/pyright
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-site.txt
-	$(BIN)/python -m pytest -n 2 tests/site $(SITE_TESTS)
+	# A browser that hangs is ended; what failed is tried once more, for then it may have been that.
+	$(BIN)/python -m pytest -n 2 --timeout 600 --timeout-method thread tests/site $(SITE_TESTS) \
+	|| $(BIN)/python -m pytest -n 2 --timeout 600 --timeout-method thread --last-failed tests/site $(SITE_TESTS)
 
 # Notebooks as Colab gets them, of the last commit, and as readers take them along, where nothing is
 # installed; needs the package index.

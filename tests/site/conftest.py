@@ -176,7 +176,11 @@ def watched(context: BrowserContext) -> Watched:
 def scroll_through(page: Page) -> None:
     """Scroll to the end, a screen at a time, and back; no reader has more than fifteen a second."""
     page.evaluate("""async () => {
-        const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+        // A machine that is busy may draw no frame for long.
+        const frame = () => new Promise((done) => {
+            requestAnimationFrame(() => setTimeout(done));
+            setTimeout(done, 1000);
+        });
         const look = async () => { for (let k = 0; k < 4; k++) await frame(); };
         for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
             scrollTo({ top: y, behavior: "instant" });
