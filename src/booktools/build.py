@@ -51,7 +51,8 @@ TIMEOUT = 300  # seconds for one cell
 def execute(root: Path, pages: list[Page]) -> bool:
     """Execute the chapters whose outputs are not kept; whether all succeeded."""
     waiting = []
-    for page in pages:
+    # Backwards, for the later chapters take longest: one that begins last would leave a core idle.
+    for page in reversed(pages):
         if page.cells and not is_executed(folder := execution_cache(root, page)):
             cache = get_cache(folder)
             record = cache.add_nb_to_project(str(page.file), read_data=FORMAT)
