@@ -111,7 +111,7 @@ def source(tmp_path, monkeypatch):
 
 def python(*arguments):
     """Python in a process of its own: what it prints, and whether it succeeds."""
-    command = [sys.executable, *arguments]
+    command = [sys.executable, "-B", *arguments]  # a module may change twice within a second
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

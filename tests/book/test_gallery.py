@@ -17,8 +17,8 @@ import pytest
 import bptt
 
 PAGE = Path(__file__).parents[2] / "book" / "gallery.md"
-ENTRY = re.compile(r"(.+): largest difference (\S+)")
-SAYS = r"largest difference|shapes differ|not exactly zero"
+ENTRY = re.compile(r"(.+): largest relative difference (\S+)")
+SAYS = r"largest relative difference|shapes differ|not exactly zero"
 ENTRIES = """\
 Two stacked layers
 Both directions
