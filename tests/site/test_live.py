@@ -29,6 +29,8 @@ OWN = {
     "book/checking.html": "errors of differences, which are rounding",
     "book/memory.html": "rounding, in units of the last digit",
     "book/your-framework.html": "differences of two right gradients",
+    "book/second-derivatives.html": "errors of the complex step, which are rounding",
+    "book/errata.html": "a sum of large parts that is 0 up to rounding",
 }
 NUMBER = re.compile(r"[-−]?\d[\d,]*\.?\d*(?:e[-+]\d+| × 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
 DIGITS = str.maketrans("−⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789", ",")
