@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import yaml
 from bs4 import BeautifulSoup
@@ -135,10 +136,8 @@ def export(chromium: str, found: list[tuple[str, Figure]], folder: Path, head: s
 
 def photograph(chromium: str, picture: Path) -> None:
     """Write an SVG as a PNG beside it."""
-    drawn = BeautifulSoup(picture.read_text(encoding="utf-8"), "html.parser").svg
-    if drawn is None:
-        raise ValueError(f"{picture}: got no picture, needs an SVG")
-    box = [float(number) for number in str(drawn["viewbox"]).split()]
+    drawn = ElementTree.parse(picture).getroot()
+    box = [float(number) for number in drawn.attrib["viewBox"].split()]
     size = ",".join(str(round(length * 4 / 3)) for length in box[2:])  # points to pixels
     with tempfile.TemporaryDirectory() as profile:
         options = [f"--user-data-dir={profile}", "--hide-scrollbars", f"--window-size={size}"]
