@@ -40,14 +40,14 @@ def start(cell: Cell, seed: int, m: int) -> Network:
     return init_network(cell, m, UNITS, m, rng=rng, dtype=np.float32)
 
 
-def train(seed: int, cell: str, updates: int) -> dict[str, Any]:
-    """So many updates; solved means better than the frequencies of single characters."""
+def train(seed: int, cell: str, updates: int, stop: int | None = None) -> dict[str, Any]:
+    """So many updates, or the first of them; solved means better than the frequencies of single characters."""
     letters, learned, held_out = corpus()
     m, kind = len(letters), CELLS[cell]
     batches = Streams(learned, m, STREAMS, STEPS)
     found = fit(
         *(kind, start(kind, seed, m), batches, cross_entropy, adam(RATE, until=updates)),
-        steps=updates,
+        steps=stop or updates,
         rng=np.random.default_rng(seed),
         clip=1.0,
         carry=True,

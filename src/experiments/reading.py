@@ -95,8 +95,8 @@ def start(seed: int, m: int) -> Network:
     return init_network(GRU, m, UNITS, m, rng=np.random.default_rng(seed), dtype=np.float32)
 
 
-def train(seed: int, updates: int) -> dict[str, Any]:
-    """So many updates; the rate falls to zero over them.
+def train(seed: int, updates: int, stop: int | None = None) -> dict[str, Any]:
+    """So many updates, over which the rate falls to zero, or the first of them.
 
     Solved means better than the frequencies of single characters.
     """
@@ -110,7 +110,7 @@ def train(seed: int, updates: int) -> dict[str, Any]:
     batches = Streams(learned, m, STREAMS, STEPS)
     found = fit(
         *(GRU, start(seed, m), batches, cross_entropy, adam(RATE, until=updates)),
-        steps=updates,
+        steps=stop or updates,
         rng=np.random.default_rng(seed),
         clip=1.0,
         carry=True,

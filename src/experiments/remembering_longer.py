@@ -15,7 +15,7 @@ from .remembering import OPEN, SHUT, gates, learned, measured, norms_by_lag
 from .runner import Experiment
 
 
-def adding(seed: int) -> dict[str, Any]:
+def adding(seed: int, stop: int = 3700) -> dict[str, Any]:
     """By an LSTM that begins as a memory; the rate falls to zero over 74,000 sequences."""
     rng, task = np.random.default_rng(seed), AddingProblem()
     network = gates(init_network(LSTM, 2, 8, 1, rng=rng), OPEN, SHUT)
@@ -25,7 +25,7 @@ def adding(seed: int) -> dict[str, Any]:
         lambda rng: task.sample(rng, 20),
         mean_squared_error,
         adam(0.01, until=3700),
-        steps=3700,
+        steps=stop,
         rng=rng,
         clip=1.0,
         progress=False,

@@ -463,6 +463,24 @@ def test_a_row_is_repeated_and_what_differs_is_not():
         repeat(experiment, 7, n=3)
 
 
+def test_of_a_long_training_only_the_beginning_is_repeated():
+    def train(seed, n, stop=None):
+        losses = [n + seed - 0.1 * k for k in range(stop or 10)]
+        return {"first": losses[:3], "solved": losses[-1] < n, "length": len(losses)}
+
+    experiment = of(3, function=train)
+    run([experiment], jobs=1)
+    assert [row.measured["length"] for row in stored(experiment)] == [10, 10]
+    assert repeat(experiment, 0, n=3, stop=4)["length"] == 4
+    change(experiment, 0, "solved", not stored(experiment)[0].measured["solved"])
+    repeat(experiment, 0, n=3, stop=4)  # how it ends is not compared
+    with pytest.raises(NotRepeated, match=r"one: first losses \[.*\], not \["):
+        repeat(experiment, 0, n=3, stop=2)  # too short for the first losses
+    change(experiment, 0, "first", [3.0, 2.9, 2.81])
+    with pytest.raises(NotRepeated, match=r"one: first losses \[.*\], not \["):
+        repeat(experiment, 0, n=3, stop=4)
+
+
 def test_a_loss_that_was_no_number_is_none_again():
     def diverges(seed, n):
         return {"first": [1.0, np.inf, np.nan], "solved": False}
