@@ -1,15 +1,19 @@
-"""The proof that the book shows is accepted, and false variants of it are refused."""
+"""The proof is accepted as the book shows it, and false variants of it are refused."""
 
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from sphinx.config import Config
+from sphinx.directives.code import LiteralIncludeReader
 
 from booktools.mathematics import node
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "proofs" / "Readable.v").read_text(encoding="utf-8")
+FILE = ROOT / "proofs" / "Readable.v"
+TEXT = FILE.read_text(encoding="utf-8")
+PAGE = (ROOT / "book" / "any-length.md").read_text(encoding="utf-8")
 CLAIM = "ds (k + n) = sum k n + product k n (ds k)"
 
 # What is replaced, by what, and what is false then.
@@ -53,7 +57,15 @@ def refuted(text):
     return f"{NUMBERS}{definitions}{fails}Print Assumptions fails.\n"
 
 
+def shown():
+    """What the page shows of the file, piece after piece, as Sphinx reads it."""
+    pieces = re.findall(r"```\{literalinclude\} \S+/Readable\.v\n(.+?)```", PAGE, re.DOTALL)
+    options = [dict(re.findall(r'^:([\w-]+): "?(.+?)"?$', piece, re.MULTILINE)) for piece in pieces]
+    return "\n".join(LiteralIncludeReader(str(FILE), one, Config()).read()[0] for one in options)
+
+
 OTHERS = {
+    "shown": shown(),
     "admitted": edited("Proof. exact (truncation 0 T). Qed.", "Admitted."),
     "supposed": edited(
         "Corollary sum", "Axiom same : forall a b : V, a = b.\nCorollary sum"
@@ -96,6 +108,16 @@ def test_the_proof_is_accepted_and_rests_on_nothing_else(said):
     theorems = re.findall(r"^(?:Theorem|Corollary) (\w+)", TEXT, re.MULTILINE)
     assert re.findall(r"Print Assumptions (\w+)", TEXT) == theorems
     assert said["right"].count("Closed under the global context") == len(theorems) == 2
+
+
+def test_the_page_shows_all_of_it_but_its_remarks():
+    assert shown().split() == re.sub(r"\(\*.*?\*\)", "", TEXT, flags=re.DOTALL).split()
+
+
+def test_what_the_page_shows_gets_the_answer_that_it_prints(said):
+    answer, (_, *answers) = "Closed under the global context", said["shown"].split("\n    ")
+    assert answers == [answer] * 2
+    assert f"`{answer}` to both questions" in PAGE
 
 
 @pytest.mark.parametrize("name", FALSE)
