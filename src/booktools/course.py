@@ -11,11 +11,12 @@ Chromium prints, as for :mod:`booktools.pdf`.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -39,7 +40,7 @@ them as you like, and name the book, {author}, version {version}.
 """
 README = """# A course from *{book}*, version {version}
 
-- `sheets`: the exercises of each chapter, without solutions and with them.
+- `sheets`: the exercises of each chapter, with level and minutes, without solutions and with them.
 - `notebooks/release`: the same as notebooks with gaps, which grade themselves. Students need the
   folder with the wheel beside it: `pip install *.whl jupyterlab`.
 - `notebooks/source`: with the answers, as nbgrader's source.
@@ -48,6 +49,7 @@ README = """# A course from *{book}*, version {version}
 
 Text and figures: CC BY 4.0, https://creativecommons.org/licenses/by/4.0/. Code: MIT.
 """
+EXERCISE = re.compile(r"(\d+\.\d+) \((\d+)\)")  # a number and its minutes
 SCALE = 3  # of PNG files: 288 pixels an inch
 WITHOUT = ".answer textarea, .answer button, .answer [role=status], .live-panel, .headerlink"
 SLIDES = """<!doctype html>
@@ -89,7 +91,21 @@ class Figure(NamedTuple):
 # Sheets
 
 
-def sheet(html: Path, name: str, *, solved: bool) -> pdf.Article:
+def levels(text: str) -> dict[str, str]:
+    """Of each exercise, by its number, its level and minutes: from the page for teachers."""
+    heads: list[str] = []
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if "Drill" in cells:
+            heads = cells
+        for level, cell in zip(heads, cells, strict=False):
+            for number, minutes in EXERCISE.findall(cell):
+                found[number] = f"{level.lower()}, {minutes} minutes"
+    return found
+
+
+def sheet(html: Path, name: str, level_of: Mapping[str, str], *, solved: bool) -> pdf.Article:
     """The exercises of a page, as a page of their own; links to what is not on it become text."""
     page = pdf.article(html, name, [])
     found = BeautifulSoup(page.html, "html.parser")
@@ -97,6 +113,8 @@ def sheet(html: Path, name: str, *, solved: bool) -> pdf.Article:
     for part in parts:
         for tool in part.select(WITHOUT):
             tool.decompose()
+        if title := part.select_one(".exercise > .admonition-title"):
+            title.append(f": {level_of[title.get_text().split()[1]]}")
     heading = f"<h1>{'Exercises and solutions' if solved else 'Exercises'}: {page.title}</h1>"
     body = "".join(map(str, parts))
     return pdf.Article(
@@ -248,10 +266,11 @@ def main() -> int:
         [root / f"{name}.md" for name in chapters], packed.wheel(root), course / "notebooks"
     )
     print(f"{len(chapters)} notebooks with {count} exercises", flush=True)
+    level_of = levels((root / "book" / "teaching.md").read_text(encoding="utf-8"))
     for k, name in enumerate(chapters, start=1):
         for solved, end in ((False, ""), (True, "-solutions")):
             to = course / "sheets" / f"{k:02}-{Path(name).name}{end}.pdf"
-            pdf.print_html(chromium, html, [sheet(html, name, solved=solved)], "", to)
+            pdf.print_html(chromium, html, [sheet(html, name, level_of, solved=solved)], "", to)
     print(f"{2 * len(chapters)} sheets", flush=True)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     macros = config["sphinx"]["config"]["math_macros"]

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from sphinx_external_toc.parsing import parse_toc_yaml
 
 from booktools import course
+from booktools.exercises import read
 
 ROOT = Path(__file__).parents[2]
 SLIDES = sorted((ROOT / "teaching" / "slides").glob("*.md"))
@@ -31,13 +33,27 @@ def html(tmp_path: Path) -> Path:
 
 
 def test_a_sheet_has_what_is_asked_and_a_solution_only_where_it_is_wanted(html: Path) -> None:
-    plain = course.sheet(html, "book/gates", solved=False).html
+    level_of = {"14.1": "drill, 10 minutes"}
+    plain = course.sheet(html, "book/gates", level_of, solved=False).html
+    assert "Exercise 14.1: drill, 10 minutes" in plain
     assert "Asked. See (3.1)." in plain
     assert "Define <code>f(x)</code>." in plain
     assert not re.search("textarea|button|status|Told|Solution", plain)
-    solved = course.sheet(html, "book/gates", solved=True).html
+    solved = course.sheet(html, "book/gates", level_of, solved=True).html
     assert plain.split("</h1>")[1].removesuffix("</article>") in solved.replace("\n\n", "\n")
     assert "Told." in solved
+
+
+def test_each_exercise_of_the_book_has_a_level_and_minutes_and_no_other_is_named() -> None:
+    found = course.levels((ROOT / "book" / "teaching.md").read_text(encoding="utf-8"))
+    assert {level.split(",")[0] for level in found.values()} == {"drill", "derivation", "project"}
+    chapters = [name for name in parse_toc_yaml(ROOT / "_toc.yml") if read(ROOT / f"{name}.md")]
+    numbers = [
+        f"{chapter}.{k}"
+        for chapter, name in enumerate(chapters, start=1)
+        for k, _ in enumerate(read(ROOT / f"{name}.md"), start=1)
+    ]
+    assert sorted(found) == sorted(numbers)
 
 
 def test_a_figure_has_its_number_and_its_caption(html: Path) -> None:
