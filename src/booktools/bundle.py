@@ -58,14 +58,13 @@ def kept(root: Path, wanted: set[int], folder: Path) -> Path:
     They take most of the time of writing a small book, and few edits touch them.
     """
     entries = [*ENTRIES, *explorables.entries(), *live.entries(root)]
-    sources = [*files(HERE), root / "package-lock.json"]
-    made = folder / digest(root, sources, *map(str, sorted(wanted)), *(e.name for e in entries))
+    ours = [path for path in files(HERE) if path.suffix != ".py" or path == Path(__file__)]
+    chosen = (palette.css(), *map(str, sorted(wanted)), *(entry.name for entry in entries))
+    made = folder / digest(root, [*ours, root / "package-lock.json"], *chosen)
     if not (made / RECORD).is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        texts = {
-            "book:palette": palette.css(),
-            "book:fonts": font_faces(root, wanted, folder / "fonts"),
-        }
+        fonts = font_faces(root, wanted, folder / "fonts")
+        texts = {"book:palette": palette.css(), "book:fonts": fonts}
         names = run(root, entries, texts, made)
         (made / RECORD).write_text(json.dumps(names), encoding="utf-8")
     return made
