@@ -24,7 +24,7 @@ import bptt
 
 from . import exercises, explorables, mathematics
 from .checks import PLACES, describes, names, needs_check, needs_check_of_its_own, verifies
-from .pages import Label, Mistake, Page, below, extensions, normal, python, read, settings
+from .pages import Label, Mistake, Page, below, extensions, normal, read, settings, tree
 
 # Roles that refer, and the kinds of labels that they may lead to; None: to any.
 ROLES = {"eq": {"equation"}, "ref": None, "numref": None, "prf:ref": None, "exercise": {"exercise"}}
@@ -42,7 +42,8 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
     With ``only``, formulas are set of the pages of these names alone, for that takes longest.
     """
     names, mistakes = contents(root)
-    pages = [read(name, root / f"{name}.md", extensions(root)) for name in names]
+    markdown = extensions(root)
+    pages = [read(name, root / f"{name}.md", markdown) for name in names]
     mistakes += bad_yaml(root / "_config.yml") + committed(root)
     for page in pages:
         mistakes += page.mistakes
@@ -146,7 +147,7 @@ def code(page: Page) -> Iterator[Mistake]:
         for tag in cell.options.get("tags") or []:
             if tag not in TAGS:
                 yield Mistake(page.file, cell.fence, f"no tag {tag}{_perhaps(str(tag), TAGS)}")
-            if tag == "teaches" and not verifies(ast.parse(python(cell.source))):
+            if tag == "teaches" and not verifies(tree(cell.source)):
                 message = "tag teaches: this cell checks nothing; take the tag away"
                 yield Mistake(page.file, cell.fence, message)
         for where, given in (
@@ -157,7 +158,7 @@ def code(page: Page) -> Iterator[Mistake]:
                 known = ", ".join(OPTIONS[where])
                 message = f"{where}: {strange} says nothing: there are {known}"
                 yield Mistake(page.file, cell.fence, message)
-        for module, line in imports(python(cell.source)):
+        for module, line in imports(tree(cell.source)):
             if find_spec(module) is None:
                 message = f"no module {module} here: a chapter imports what requirements.txt has"
                 yield Mistake(page.file, cell.line + line - 1, message)
@@ -169,9 +170,9 @@ def code(page: Page) -> Iterator[Mistake]:
             yield Mistake(page.file, line, message)
 
 
-def imports(source: str) -> Iterator[tuple[str, int]]:
+def imports(code: ast.Module) -> Iterator[tuple[str, int]]:
     """What a piece of code imports, by the first part of its name, and the line."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(code):
         if isinstance(node, ast.Import):
             yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -180,26 +181,30 @@ def imports(source: str) -> Iterator[tuple[str, int]]:
 
 def shown(page: Page) -> Iterator[Mistake]:
     """Only the last line of a cell is shown, and a table is there to be shown."""
-    trees = [ast.parse(python(cell.source)) for cell in page.cells]
-    used = set().union(*(names(statement)[0] for tree in trees for statement in tree.body))
-    for cell, tree in zip(page.cells, trees, strict=True):
-        silent = cell.source.rstrip().endswith(";")
-        for node in ast.walk(tree):
+    for cell in page.cells:
+        silent, body = cell.source.rstrip().endswith(";"), tree(cell.source).body
+        for node in ast.walk(tree(cell.source)):
             line = cell.line + getattr(node, "lineno", 1) - 1
-            is_last = bool(tree.body) and node is tree.body[-1] and not silent
+            is_last = bool(body) and node is body[-1] and not silent
             match node:
                 case ast.Expr(value=ast.Call() as call) if is_table(call) and not is_last:
                     message = "this table is not shown: make it the last line of its cell, alone"
                     yield Mistake(page.file, line, message)
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if (
-                    is_table(call) and name not in used
-                ):
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if is_table(
+                    call
+                ) and not is_used(name, page):
                     yield Mistake(page.file, line, f"this table is not shown: end with {name}")
                 case ast.Expr(value=ast.Name() | ast.Attribute() | ast.Subscript()) if (
-                    node in tree.body[:-1]
+                    node in body[:-1]
                 ):
                     message = "this shows nothing: only the last line of a cell is shown"
                     yield Mistake(page.file, line, message)
+
+
+def is_used(name: str, page: Page) -> bool:
+    """Whether some statement of a page reads this name."""
+    statements = (statement for cell in page.cells for statement in tree(cell.source).body)
+    return any(name in names(statement)[0] for statement in statements)
 
 
 def is_table(call: ast.Call) -> bool:

@@ -109,7 +109,7 @@ class Page:
         return [
             (ast.unparse(node.func), node, cell.line + node.lineno - 1)
             for cell in self.cells
-            for node in ast.walk(ast.parse(python(cell.source)))
+            for node in ast.walk(tree(cell.source))
             if isinstance(node, ast.Call)
         ]
 
@@ -292,6 +292,7 @@ def normal(label: str) -> str:
     return fully_normalize_name(label)
 
 
+@cache
 def python(source: str) -> str:
     """The code of a cell, with IPython's magics as what they stand for; nothing if it is wrong."""
     for text in (lambda: source, lambda: TransformerManager().transform_cell(source)):
@@ -299,3 +300,9 @@ def python(source: str) -> str:
             ast.parse(text())
             return str(text())
     return ""
+
+
+@cache
+def tree(source: str) -> ast.Module:
+    """The syntax tree of a cell's code, which is looked at for many mistakes; only to be read."""
+    return ast.parse(python(source))

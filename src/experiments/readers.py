@@ -41,7 +41,10 @@ def start(cell: Cell, seed: int, m: int) -> Network:
 
 
 def train(seed: int, cell: str, updates: int, stop: int | None = None) -> dict[str, Any]:
-    """So many updates, or the first of them; solved means better than the frequencies of single characters."""
+    """So many updates, or the first of them.
+
+    Solved means better than the frequencies of single characters.
+    """
     letters, learned, held_out = corpus()
     m, kind = len(letters), CELLS[cell]
     batches = Streams(learned, m, STREAMS, STEPS)

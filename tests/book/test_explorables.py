@@ -450,15 +450,16 @@ def test_the_page_has_what_the_package_finds_to_half_a_digit():
         passage = Passage("ab c\nde", code, 5, 50, {"one": (cell, network)})
         (one,), first = passage.data["networks"], passage.data["first"]
         assert passage.data["text"] == "".join("ab c\nde"[c] for c in code[5:])
+        kinds = (("used", 1, LAGS), ("chances", 2, 5), ("bits", 2, 1))
+        asked = [
+            ["digits", one[key], width, k] for key, width, many in kinds for k in range(10 * many)
+        ]
+        told = np.split(javascript(*asked), np.cumsum([10 * many for _, _, many in kinds])[:-1])
+        all_roots, all_chances, all_bits = (part.reshape(10, -1) for part in told)
         for n, t in enumerate(range(50, 60)):
             assert passage.data["text"][first + n] == "ab c\nde"[code[t]]
             by_lag, y = by_whole_sweeps(cell, network, code, t)
-            roots, chances, bits = (
-                javascript(
-                    *(["digits", one[key], width, k] for k in range(many * n, many * n + many))
-                )
-                for key, width, many in (("used", 1, LAGS), ("chances", 2, 5), ("bits", 2, 1))
-            )
+            roots, chances, bits = all_roots[n], all_chances[n], all_bits[n]
             assert_allclose(roots, np.sqrt(by_lag[:LAGS] / by_lag.max()), atol=0.5001 / 63, rtol=0)
             assert_allclose(chances, np.sort(y)[:1:-1], atol=0.5001 / 4095, rtol=0)
             assert_allclose(MOST * bits[0], -np.log2(y[code[t]]), atol=0.5001 * MOST / 4095, rtol=0)
