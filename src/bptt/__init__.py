@@ -22,7 +22,7 @@ from .tangents import jacobians, rtrl, sensitivity
 from .tasks import AddingProblem, LongLag, Reber, Task, TemporalOrder, TemporalXOR
 from .training import Fit, History, Interrupted, descend, fit
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # fmt: off
 __all__ = [

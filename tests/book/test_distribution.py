@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -341,6 +342,22 @@ def test_the_release_stops_at_another_version(tag, tmp_path):
         (tmp_path / "CHANGELOG.md").write_text(text, encoding="utf-8")
         done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=os.environ | right)
         assert (done.returncode == 0) == passes
+
+
+def test_the_notes_of_a_release_are_what_the_changelog_says_of_it(tmp_path):
+    (script,) = (step["run"] for step in steps_of_the_release() if step.get("id") == "notes")
+    (tmp_path / "source").mkdir()
+    shutil.copy(ROOT / "CHANGELOG.md", tmp_path / "source")
+    for version, has, lacks in (
+        ("0.3.0", "Errata", "`check_cell`"),
+        ("0.2.0", "`check_cell`", "Errata"),
+    ):
+        tag = os.environ | {"GITHUB_REF_NAME": f"v{version}"}
+        subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=tag, check=True)
+        notes = (tmp_path / "notes.md").read_text(encoding="utf-8")
+        assert has in notes
+        assert lacks not in notes
+        assert "\n## " not in notes
 
 
 def test_the_release_tries_the_example_of_the_readme(empty, tmp_path):
