@@ -1,8 +1,9 @@
 (* What Readable.v takes as given: that the derivatives of the states exist, and
-   follow the recurrence. Fréchet derivatives, any real normed spaces. Then, for
-   matrices, the product rule of A h and the chain rule of a function that acts on
-   each unit: with the sum rule, all that sigma(W h + U x + b) needs. That this
-   step is differentiable is not put together here; it is f_smooth below.
+   follow the recurrence. First for any steps that are differentiable: Fréchet
+   derivatives, any real normed spaces. Then for the plain network, of any size:
+   s_t = sigma(W s_(t-1) + U x_t + b) is differentiable, by the product rule of A h
+   and the chain rule of a function that acts on each unit. All that is left to
+   suppose is that sigma has a derivative at each entry that it meets.
 
    Coq 8.16, MathComp 1.15, MathComp-Analysis 0.6 (as in Debian 12).            *)
 From mathcomp Require Import all_ssreflect all_algebra.
@@ -155,7 +156,7 @@ Definition slopes (sigma : R -> R) (a : 'cV[R]_n.+1) : 'M[R]_n.+1 :=
   diag_mx (\row_i derive1 sigma (a i 0)).
 
 Lemma is_diff_map (sigma : R -> R) (a da : V -> 'cV[R]_n.+1) :
-  (forall r, derivable sigma r 1) -> is_diff v a da ->
+  (forall i, derivable sigma (a v i 0) 1) -> is_diff v a da ->
   is_diff v (fun u => map_mx sigma (a u)) (fun u => slopes sigma (a v) *m da u).
 Proof.
 move=> smooth Da; apply: is_diff_by_entries => i.
@@ -169,6 +170,168 @@ exact: deriv1E.
 Qed.
 End Product_rule.
 
+Section One_step.
+Variables (R : realType) (V : normedModType R) (v : V) (n m : nat) (sigma : R -> R).
+
+Lemma is_diff_plus (W : normedModType R) (f df g dg : V -> W) :
+  is_diff v f df -> is_diff v g dg ->
+  is_diff v (fun u => f u + g u) (fun u => df u + dg u).
+Proof. by move=> Df Dg; exact: (is_diffD (f := f) (g := g)). Qed.
+
+(* The parameters and the state before may all depend on u, a point of any normed
+   space: the matrix itself, all parameters together, or the time along a curve. *)
+Variables (W dW : V -> 'M[R]_n.+1) (U dU : V -> 'M[R]_(n.+1, m.+1)).
+Variables (b db h dh : V -> 'cV[R]_n.+1) (x : 'cV[R]_m.+1).
+Hypotheses (DW : is_diff v W dW) (DU : is_diff v U dU).
+Hypotheses (Db : is_diff v b db) (Dh : is_diff v h dh).
+
+Lemma is_diff_input :
+  is_diff v (fun u => W u *m h u + U u *m x + b u)
+            (fun u => dW u *m h v + W v *m dh u + dU u *m x + db u).
+Proof.
+have DUx : is_diff v (fun u => U u *m x) (fun u => dU u *m x).
+  have := is_diff_mulmx DU (is_diff_cst x v).
+  rewrite (_ : (fun u => dU u *m cst x v + U v *m (0 : V -> 'cV[R]_m.+1) u) = (fun u => dU u *m x)) //.
+  by apply/funext => u; rewrite /= mulmx0 addr0.
+apply: is_diff_plus Db; apply: is_diff_plus DUx.
+exact: is_diff_mulmx.
+Qed.
+
+(* sigma(W h + U x + b) as a whole: diag(sigma'(a)) (dW h + W dh + dU x + db). *)
+Theorem one_step (a := fun u => W u *m h u + U u *m x + b u) :
+  (forall i, derivable sigma (a v i 0) 1) ->
+  is_diff v (fun u => map_mx sigma (a u))
+            (fun u => slopes sigma (a v) *m (dW u *m h v + W v *m dh u + dU u *m x + db u)).
+Proof. by move=> smooth; apply: is_diff_map => //; exact: is_diff_input. Qed.
+End One_step.
+
+Section Pairs.
+Variables (R : realType) (Q S T : normedModType R).
+
+Lemma is_diff_fst (q : Q) (r : S) (f df : Q -> T) :
+  is_diff q f df -> is_diff (q, r) (fun z : Q * S => f z.1) (fun z => df z.1).
+Proof.
+move=> Df; apply: (is_diff_comp (f := fst) (df := fst) (g := f) (dg := df)) => //.
+by apply: is_diff_linear => // z; apply: cvg_fst.
+Qed.
+
+Lemma is_diff_snd (z : Q * S) : is_diff z snd snd.
+Proof. by apply: is_diff_linear => // y; apply: cvg_snd. Qed.
+End Pairs.
+
+Section Plain_network.
+(* W, U, b and s_0 may be any differentiable functions of a point p of P. *)
+Variables (R : realType) (P : normedModType R) (n m : nat) (sigma : R -> R).
+Variables (W dW : P -> 'M[R]_n.+1) (U dU : P -> 'M[R]_(n.+1, m.+1)).
+Variables (b db s0 ds0 : P -> 'cV[R]_n.+1) (x : nat -> 'cV[R]_m.+1) (p : P).
+
+Definition layer (t : nat) (z : P * 'cV[R]_n.+1) : 'cV[R]_n.+1 :=
+  map_mx sigma (W z.1 *m z.2 + U z.1 *m x t + b z.1).
+Notation state := (s layer s0).
+Definition a (t : nat) : 'cV[R]_n.+1 := W p *m state t.-1 p + U p *m x t + b p.
+Definition D (t : nat) : 'M[R]_n.+1 := slopes sigma (a t).
+
+Hypotheses (DW : is_diff p W dW) (DU : is_diff p U dU).
+Hypotheses (Db : is_diff p b db) (Ds0 : is_diff p s0 ds0).
+Hypothesis sigma_smooth : forall t i, derivable sigma (a t.+1 i 0) 1.
+
+(* The product rule at each step, forward in time. *)
+Fixpoint ds (t : nat) (dp : P) : 'cV[R]_n.+1 :=
+  if t is r.+1 then
+    D t *m (dW dp *m state r p + W p *m ds r dp + dU dp *m x t + db dp)
+  else ds0 dp.
+
+Theorem every_state t : is_diff p (state t) (ds t).
+Proof.
+elim: t => [|t IH]; first exact: Ds0.
+exact: (one_step (x := x t.+1) DW DU Db IH (@sigma_smooth t)).
+Qed.
+
+(* What Any_network supposes holds here, so its theorem does. *)
+Lemma is_diff_layer t : is_diff (p, state t p) (layer t.+1)
+  (fun z => D t.+1 *m (dW z.1 *m state t p + W p *m z.2 + dU z.1 *m x t.+1 + db z.1)).
+Proof.
+have DW' := is_diff_fst (state t p) DW.
+have DU' := is_diff_fst (state t p) DU.
+have Db' := is_diff_fst (state t p) Db.
+exact: (one_step (x := x t.+1) DW' DU' Db' (is_diff_snd _) (@sigma_smooth t)).
+Qed.
+
+Lemma layer_smooth t : differentiable (layer t.+1) (p, state t p).
+Proof. by case: (is_diff_layer t). Qed.
+
+Lemma J_layer t u : J layer s0 p t.+1 u = D t.+1 *m (W p *m u).
+Proof.
+rewrite /J (diff_val (is_diff_def := is_diff_layer t)) /=.
+have -> : dW 0 = 0 by rewrite -(diff_val (is_diff_def := DW)) linear0.
+have -> : dU 0 = 0 by rewrite -(diff_val (is_diff_def := DU)) linear0.
+have -> : db 0 = 0 by rewrite -(diff_val (is_diff_def := Db)) linear0.
+by rewrite mul0mx add0r mul0mx addr0 addr0.
+Qed.
+
+Lemma immediate_layer t dp : immediate layer s0 p t.+1 dp =
+  D t.+1 *m (dW dp *m state t p + dU dp *m x t.+1 + db dp).
+Proof.
+rewrite /immediate (diff_val (is_diff_def := is_diff_layer t)) /=.
+by rewrite mulmx0 addr0.
+Qed.
+
+(* D_(k+n) W ... D_(k+1) W u *)
+Fixpoint product_DW (k r : nat) (u : 'cV[R]_n.+1) : 'cV[R]_n.+1 :=
+  if r is q.+1 then D (k + r) *m (W p *m product_DW k q u) else u.
+
+Lemma product_layer k r u : product layer s0 p k r u = product_DW k r u.
+Proof. by elim: r => [//|r IH]; rewrite /= addnS J_layer IH. Qed.
+
+Theorem plain_sum T dp :
+  'd (state T) p dp =
+    \sum_(1 <= k < T.+1)
+       product_DW k (T - k) (D k *m (dW dp *m state k.-1 p + dU dp *m x k + db dp))
+    + product_DW 0 T (ds0 dp).
+Proof.
+have S0 : differentiable s0 p by exact: ex_diff.
+rewrite (sum_of_products layer_smooth S0) product_layer (diff_val (is_diff_def := Ds0)).
+congr (_ + _); apply: eq_big_nat => -[//|k] _.
+by rewrite product_layer immediate_layer.
+Qed.
+End Plain_network.
+
+(* The same with respect to W alone, in full: U, b and s_0 are held fixed. *)
+Section With_respect_to_W.
+Variables (R : realType) (n m : nat) (sigma : R -> R) (W : 'M[R]_n.+1).
+Variables (U : 'M[R]_(n.+1, m.+1)) (b s0 : 'cV[R]_n.+1) (x : nat -> 'cV[R]_m.+1).
+
+Fixpoint run (t : nat) (A : 'M[R]_n.+1) : 'cV[R]_n.+1 :=
+  if t is r.+1 then map_mx sigma (A *m run r A + U *m x t + b) else s0.
+Definition input (t : nat) : 'cV[R]_n.+1 := W *m run t.-1 W + U *m x t + b.
+Hypothesis sigma_smooth : forall t i, derivable sigma (input t.+1 i 0) 1.
+
+Fixpoint drun (t : nat) (dW : 'M[R]_n.+1) : 'cV[R]_n.+1 :=
+  if t is r.+1 then slopes sigma (input t) *m (dW *m run r W + W *m drun r dW) else 0.
+
+Lemma is_diff_run t : is_diff W (run t) (drun t).
+Proof.
+elim: t => [|t IH]; first exact: is_diff_cst.
+have step := one_step (x := x t.+1) (is_diff_id W) (is_diff_cst U W) (is_diff_cst b W)
+                      IH (@sigma_smooth t).
+rewrite (_ : drun t.+1 = fun dW => slopes sigma (input t.+1) *m
+  (dW *m run t W + W *m drun t dW + 0 *m x t.+1 + 0)); first exact: step.
+by apply/funext => dW; rewrite mul0mx !addr0.
+Qed.
+
+Theorem product_rule t dW :
+  [/\ differentiable (run t) W, 'd (run 0) W dW = 0 &
+   'd (run t.+1) W dW = slopes sigma (input t.+1) *m (dW *m run t W + W *m 'd (run t) W dW)].
+Proof.
+have dE r : 'd (run r) W = drun r :> (_ -> _) by case: (is_diff_run r).
+split; [by case: (is_diff_run t) | by rewrite dE |].
+apply: (etrans (congr1 (fun f => f dW) (dE t.+1))).
+by congr (_ *m (_ + _ *m _)); exact: (esym (congr1 (fun f => f dW) (dE t))).
+Qed.
+End With_respect_to_W.
+
 Print Assumptions sum_of_products.
-Print Assumptions is_diff_mulmx.
-Print Assumptions is_diff_map.
+Print Assumptions one_step.
+Print Assumptions every_state.
+Print Assumptions plain_sum.
+Print Assumptions product_rule.

@@ -110,6 +110,21 @@ def test_the_proof_is_accepted_and_rests_on_nothing_else(said):
     assert said["right"].count("Closed under the global context") == len(theorems) == 2
 
 
+@pytest.mark.parametrize("file", sorted(FILE.parent.glob("*.v")), ids=lambda file: file.stem)
+def test_no_file_supposes_or_skips_and_each_asks_what_its_theorems_rest_on(file):
+    text = re.sub(r"\(\*.*?\*\)", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert not re.search(r"\b(Axioms?|Parameters?|Conjecture|Admitted|admit|give_up|Abort)\b", text)
+    theorems = re.findall(r"^(?:Theorem|Corollary) (\w+)", text, re.MULTILINE)
+    assert re.findall(r"Print Assumptions (\w+)", text) == theorems
+    # What a section supposes becomes a premise at its end, so each has to end.
+    begun, ended = (
+        re.findall(rf"^{word} (\w+)\.", text, re.MULTILINE) for word in ("Section", "End")
+    )
+    assert begun == ended
+    rest = re.sub(r"^Section (\w+)\..*?^End \1\.", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert not re.search(r"\b(Variable|Hypothes[ie]s|Context)", rest)
+
+
 def test_the_page_shows_all_of_it_but_its_remarks():
     assert shown().split() == re.sub(r"\(\*.*?\*\)", "", TEXT, flags=re.DOTALL).split()
 
