@@ -44,7 +44,7 @@ def spoilt(label, left, right, *, tol, relation="=="):
     unnoticed.append(label)
 
 
-def as_stored(experiment, seed, **setting):
+def as_stored(experiment, seed, *, stop=None, **setting):
     """What the row holds: to train again is the build's check, and takes minutes."""
     (row,) = [r for r in experiments.stored(experiment) if (r.seed, r.setting) == (seed, setting)]
     return row.measured
