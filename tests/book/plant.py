@@ -1,8 +1,10 @@
 """Execute a chapter, and plant an error into one side of each of its checks.
 
-``python plant.py chapter.md``. Prints the label of every check that does not notice.
+``python plant.py chapter.md``. Prints the label of every check that does not notice. Cells that
+lead to no check, such as those of most figures, are left out.
 """
 
+import ast
 import contextlib
 import io
 import sys
@@ -15,6 +17,7 @@ import numpy as np
 import bptt
 import experiments
 from booktools import style
+from booktools.checks import changed, needs, verifies
 
 SIZE = 1e-5  # of the planted error, relative to the largest entry of both sides
 unnoticed = []
@@ -50,6 +53,21 @@ def as_stored(experiment, seed, *, stop=None, **setting):
     return row.measured
 
 
+def leading_to_checks(sources):
+    """The cells that check, and those that these need. Which random numbers are drawn is free."""
+    trees = [ast.parse(source) for source in sources]
+    functions = [node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
+    checkers = {function.name for function in functions if verifies(function)}
+    wanted, kept = set(), []
+    for source, tree in zip(reversed(sources), reversed(trees), strict=True):
+        taken, left = needs(source)
+        may_change = set().union(left, *map(changed, tree.body))
+        if verifies(tree) or may_change & wanted or taken & checkers:
+            wanted = (wanted - left) | taken
+            kept.append(source)
+    return kept[::-1]
+
+
 def main():
     """Run the cells of the chapter as a plain program, without figures and glue."""
     mpl.use("agg")
@@ -58,10 +76,10 @@ def main():
     style.use = lambda: None
     myst_nb.glue = lambda *_, **__: None
     names = {"__name__": "__main__", "get_ipython": lambda: None, "display": lambda *_: None}
+    cells = jupytext.read(sys.argv[1], fmt="md:myst").cells
     with contextlib.redirect_stdout(io.StringIO()):
-        for cell in jupytext.read(sys.argv[1], fmt="md:myst").cells:
-            if cell.cell_type == "code":
-                exec(compile(cell.source, sys.argv[1], "exec"), names)
+        for source in leading_to_checks([c.source for c in cells if c.cell_type == "code"]):
+            exec(compile(source, sys.argv[1], "exec"), names)
     print("\n".join(unnoticed))
 
 

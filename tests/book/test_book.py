@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jupytext
 import pytest
+from plant import leading_to_checks
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,20 @@ def unnoticed(path):
 @pytest.mark.parametrize("path", [path for path in PAGES if checks(path)], ids=named)
 def test_every_check_notices_a_planted_error(path):
     assert unnoticed(path) == []
+
+
+def test_cells_that_lead_to_no_check_are_left_out():
+    sources = [
+        "import bptt",
+        "a, b = [1.0], []",
+        "b.append(a[0])\nunused = 3",
+        "print(unused)",
+        "def agree(x):\n    bptt.verified('eq-agree', x, [1.0], tol=0)",
+        "agree(b)",
+        "b.append(2.0)",
+        "b = 4",
+    ]
+    assert leading_to_checks(sources) == [sources[k] for k in (0, 1, 2, 4, 5)]
 
 
 def test_a_check_with_a_wide_tolerance_is_found(tmp_path):
