@@ -22,8 +22,13 @@ page: .venv/installed
 watch: .venv/installed
 	$(BIN)/python -m booktools.watch
 
+# First what tests the package, with its coverage; then the book and its tools, which tracing would
+# slow down by a third.
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term \
+		src/bptt tests/test_*.py tests/typing tests/book/test_own_cells.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal \
+		src/booktools/tables.py tests/book --ignore tests/book/test_own_cells.py
 
 lab: .venv/installed
 	# its settings: the page that it starts on, and that a double click opens Markdown as a notebook
