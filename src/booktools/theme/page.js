@@ -53,11 +53,12 @@ const drawer = document.getElementById("contents");
 drawer?.addEventListener("click", (event) => event.target.closest("a") && drawer.hidePopover());
 
 // What deferred.py marks is laid out as soon as the page has loaded, for to screen readers it is not
-// there before: a block for each frame, so that no step takes long.
+// there before: a few blocks for each frame, so that no step takes long. One alone would take nearly as
+// long, for a frame goes through the whole page.
 const later = [...document.querySelectorAll(".later")];
 const idle = window.requestIdleCallback ?? setTimeout;
 const layOut = () => {
-  later.shift()?.classList.replace("later", "laid");
+  for (const block of later.splice(0, 6)) block.classList.replace("later", "laid");
   if (later.length) requestAnimationFrame(() => idle(layOut, { timeout: 1000 }));
 };
 addEventListener("load", layOut);
