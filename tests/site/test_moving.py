@@ -10,6 +10,7 @@ from conftest import watched
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 Contexts = Callable[..., BrowserContext]
+RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 PAGES = {
     "summands": "book/forgotten-rule.html",
     "network": "book/unrolled-network.html",
@@ -70,7 +71,8 @@ def set_to(figure: Locator, name: str, value: float) -> None:
 def numbers(figure: Locator) -> list[float]:
     """The last line of factors and its product, as they are shown."""
     shown = figure.locator(".ex-line:not([role]) .ex-part b").all_text_contents()
-    return [float(re.sub("[×= ()]", "", text).replace("−", "-")) for text in shown]
+    plain = [re.sub(r" ?× ?10(?=[⁻⁰¹²³⁴⁵⁶⁷⁸⁹])", "e", text).translate(RAISED) for text in shown]
+    return [float(re.sub("[×= ()]", "", text).replace("−", "-")) for text in plain]
 
 
 def test_summands_by_mouse(explorable: Callable[..., Locator]) -> None:
@@ -187,6 +189,7 @@ def test_the_window_turns_the_sign(explorable: Callable[..., Locator]) -> None:
     grip.press("Shift+ArrowRight")
     expect(grip).to_have_attribute("aria-valuetext", "a window of 6")
     figure.get_by_role("button", name="window 41").click()
+    expect(words).to_contain_text("A window of 41 keeps")  # the length glides there
     expect(words).to_contain_text("The sign is right from a length of 41 on")
     figure.locator(".ex-choice").get_by_text("chunks", exact=True).click(force=True)
     expect(words).to_contain_text("Chunks of 41 keep, on average")

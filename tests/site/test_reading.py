@@ -153,9 +153,9 @@ def test_a_menu_closes_with_escape_and_elsewhere(
     menu = page.locator(".menu", has=page.get_by_label("Download this page"))
     for close in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
         menu.locator("summary").click()
-        expect(menu.get_by_role("link", name="Notebook")).to_be_visible()
+        expect(menu.get_by_role("link", name="Notebook, .ipynb")).to_be_visible()
         close()
-        expect(menu.get_by_role("link", name="Notebook")).to_be_hidden()
+        expect(menu.get_by_role("link", name="Notebook, .ipynb")).to_be_hidden()
 
 
 def test_the_contents_mark_the_section_on_screen(
