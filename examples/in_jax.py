@@ -3,7 +3,7 @@
 import jax
 from jax import numpy as jnp
 
-from problem import CELLS, LENGTHS, PARAMETERS, direction, n, problem
+from problem import CELLS, LENGTHS, PARAMETERS, directions, n, problem
 
 jax.config.update("jax_enable_x64", True)
 
@@ -46,18 +46,19 @@ def rnn(W, s, q):
     return jnp.tanh(s @ W.T + q)
 
 
-def layer_gradients(name, p):
+def layer_loss(name, w, p):
     step = {"RNN": rnn, "LSTM": lstm, "GRU": gru}[name]
 
-    def loss(w):
-        def both(s, x_t):
-            s = step(w["W"], s, x_t @ w["U"].T + w["b"])
-            return s, s[:, :n]
+    def both(s, x_t):
+        s = step(w["W"], s, x_t @ w["U"].T + w["b"])
+        return s, s[:, :n]
 
-        _, h = jax.lax.scan(both, w["s0"], p.x)
-        return cross_entropy(h @ w["V"].T + w["c"], p.targets)
+    _, h = jax.lax.scan(both, w["s0"], p.x)
+    return cross_entropy(h @ w["V"].T + w["c"], p.targets)
 
-    return jax.grad(loss)(arrays(p))
+
+def layer_gradients(name, p):
+    return jax.grad(lambda w: layer_loss(name, w, p))(arrays(p))
 
 
 def reach(p):
@@ -112,7 +113,14 @@ def masked(p):
 def hessian_product(p):
     w = arrays(p)
     gradient = jax.grad(lambda W: loss(w | {"W": W}, p.x, p.targets))
-    return jax.jvp(gradient, (w["W"],), (direction(p),))[1]
+    return jax.jvp(gradient, (w["W"],), (directions(p)["W"],))[1]
+
+
+def layer_hessian_product(name, p):
+    w = arrays(p)
+    rest = {"s0": jnp.zeros_like(w.pop("s0"))}  # all weights move, the state at the start does not
+    gradient = jax.grad(lambda w: layer_loss(name, w | rest, p))
+    return jax.jvp(gradient, (w,), (directions(p),))[1]
 
 
 def results():
@@ -126,4 +134,5 @@ def results():
         "detached": segments(rnn, detach=True),
         "masked": masked(rnn),
         "hessian product": hessian_product(rnn),
+        "hessian products": {name: layer_hessian_product(name, problem(name)) for name in CELLS},
     }

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from problem import CELLS, LENGTHS, PARAMETERS, direction, n, problem
+from problem import CELLS, LENGTHS, PARAMETERS, directions, n, problem
 
 
 def tensors(p):
@@ -106,7 +106,7 @@ def packed(p):
 
 def hessian_product(p):
     values = tensors(p)
-    W, v = values["W"], torch.from_numpy(direction(p))
+    W, v = values["W"], torch.from_numpy(directions(p)["W"])
     (g,) = torch.autograd.grad(loss(**values), W, create_graph=True)
     (product,) = torch.autograd.grad(g, W, grad_outputs=v)
     return product

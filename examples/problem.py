@@ -8,7 +8,8 @@ import bptt
 
 T, B, d, n, m = 12, 2, 3, 5, 4  # steps, sequences, inputs, units, classes
 LENGTHS = 12, 7  # of the two sequences, where they are padded
-PARAMETERS = "W", "U", "b", "V", "c", "s0"
+WEIGHTS = "W", "U", "b", "V", "c"
+PARAMETERS = *WEIGHTS, "s0"
 CELLS = {"RNN": bptt.ELMAN, "LSTM": bptt.LSTM, "GRU": bptt.GRU}  # by PyTorch's names
 
 
@@ -22,6 +23,7 @@ def problem(name: str) -> SimpleNamespace:
     return SimpleNamespace(cell=cell, W=W, U=U, b=b, V=V, c=c, s0=s0, x=x, targets=targets)
 
 
-def direction(p: SimpleNamespace) -> np.ndarray:
-    """A direction in the space of W, for second derivatives."""
-    return np.random.default_rng(1).standard_normal(p.W.shape)
+def directions(p: SimpleNamespace) -> dict[str, np.ndarray]:
+    """A direction in the space of each weight, for second derivatives."""
+    rng = np.random.default_rng(1)
+    return {name: rng.standard_normal(getattr(p, name).shape) for name in WEIGHTS}
