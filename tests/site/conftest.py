@@ -101,6 +101,7 @@ class Files(SimpleHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", self.guess_type(path))
         self.send_header("Content-Encoding", "gzip")
+        self.send_header("Cache-Control", "max-age=600")  # as GitHub Pages
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         return BytesIO(data)

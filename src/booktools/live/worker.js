@@ -18,6 +18,11 @@ self.fetch = async (request, options = {}) => {
     refuse(`${name} did not come whole, or is not the file that was published.`);
   }
   if (!answer.ok) refuse(`${name} is not there: the server answered ${answer.status}.`);
+  // As it came from the cache: a browser keeps what it has compiled from it.
+  if (name.endsWith(".wasm")) {
+    self.postMessage({ name, bytes: index.sizes[name] });
+    return answer;
+  }
   const counted = new TransformStream({
     transform(chunk, to) {
       self.postMessage({ name, bytes: chunk.length });
@@ -52,7 +57,8 @@ const jobs = {
     const indexURL = `${folder}${index.python}/`;
     importScripts(`${indexURL}pyodide.js`);
     const env = { HOME: "/home", MPLBACKEND: "module://matplotlib_inline.backend_inline" };
-    python = await loadPyodide({ indexURL, packageBaseUrl: indexURL, env });
+    // NumPy comes while Python starts; what is said of that is nothing for readers.
+    python = await loadPyodide({ indexURL, packageBaseUrl: indexURL, env, packages: ["numpy"], stdout() {} });
     await load(["numpy"]);
     await unpack("book");
     python.runPython(`
