@@ -11,6 +11,7 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx_proof.nodes import proof_node
 
 from .checked import check_fold
 from .mathematics import height
@@ -27,16 +28,17 @@ def mark(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     top = 0.0
     for section in doctree.findall(nodes.section):
         for block in section:
-            if isinstance(block, nodes.section) or not isinstance(block, nodes.Element):
+            if isinstance(block, nodes.section | nodes.Invisible):
                 continue
             size = extent(block, app.config.math_macros)
-            if size is None or isinstance(block, nodes.title):
-                top += 4 if isinstance(block, nodes.title) else 25
+            if size is None:
+                top += 25
                 continue
             characters, rest = size
-            if top > FIRST:
-                block["classes"].append("later")
-                block["style"] = (
+            if top > FIRST and not isinstance(block, nodes.title | nodes.table):
+                written = block[0] if isinstance(block, proof_node) else block  # it has no tag
+                written["classes"].append("later")
+                written["style"] = (
                     f"--text:{characters};--rest:{round(rest, 2):g}rem"  # see writer.py
                 )
             top += characters / COLUMNS * LINE + rest + 1.1
@@ -45,7 +47,7 @@ def mark(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 def extent(block: nodes.Element, macros: dict[str, str]) -> tuple[int, float] | None:
     """Characters that flow, and the height of all else in rem; nothing if that is not known."""
     classes = block["classes"]
-    if "margin" in classes or "tag_hide-input" in classes or list(block.findall(nodes.image)):
+    if "margin" in classes or list(block.findall(nodes.image)):
         return None
     if isinstance(block, nodes.math_block):
         return 0, height(block.astext(), macros)
@@ -54,11 +56,17 @@ def extent(block: nodes.Element, macros: dict[str, str]) -> tuple[int, float] | 
     if isinstance(block, nodes.literal_block):
         lines = block.astext().rstrip("\n").count("\n") + 1
         return 0, lines + 2 if "cell_input" in block.parent["classes"] else 1.2 * lines + 1
-    if isinstance(block, nodes.paragraph):
+    if isinstance(block, nodes.table):
+        rows = sum(1 for _ in block.findall(nodes.row))
+        return sum(width(title) for title in block.findall(nodes.title)), 2.2 * rows + 0.5
+    if isinstance(block, nodes.TextElement):
         return (width(block) // 2, 0.6) if "checked" in classes else (width(block), 0.81)
     if "dropdown" in classes:  # folded
         return 30, 1.6
-    sizes = [extent(part, macros) for part in block if isinstance(part, nodes.Element)]
+    if "above-input" in classes:  # folded, too
+        return 0, 5.0
+    parts = [part for part in block.children if not isinstance(part, nodes.Invisible)]
+    sizes = [extent(part, macros) for part in parts]
     known = [size for size in sizes if size is not None]
     if not known or len(known) < len(sizes):
         return None

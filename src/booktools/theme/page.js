@@ -52,16 +52,16 @@ addEventListener("scroll", () => requestAnimationFrame(mark), { passive: true })
 const drawer = document.getElementById("contents");
 drawer?.addEventListener("click", (event) => event.target.closest("a") && drawer.hidePopover());
 
-// What deferred.py marks is laid out as soon as the page has loaded, for to screen readers it is not
-// there before: a few blocks for each frame, so that no step takes long. One alone would take nearly as
-// long, for a frame goes through the whole page.
+// What deferred.py marks is laid out even if nobody scrolls there, for to screen readers it is not there
+// before. The first seconds are left to the reader. Then a few blocks for each frame, so that no step takes
+// long; one alone would take nearly as long, for a frame goes through the whole page.
 const later = [...document.querySelectorAll(".later")];
 const idle = window.requestIdleCallback ?? setTimeout;
 const layOut = () => {
   for (const block of later.splice(0, 6)) block.classList.replace("later", "laid");
   if (later.length) requestAnimationFrame(() => idle(layOut, { timeout: 1000 }));
 };
-addEventListener("load", layOut);
+addEventListener("load", () => setTimeout(layOut, 3000));
 
 // Three themes in turn: as the system has it, light, dark.
 const THEMES = ["", "light", "dark"];
