@@ -487,7 +487,7 @@ def test_a_gradient_whose_slope_along_the_direction_leaves_the_range_is_refused(
 
 FAST = {
     "sine": (lambda x: np.sin(1e10 * x).sum(), [0.3, 1.7], lambda x: 1e10 * np.cos(1e10 * x)),
-    "tanh": (lambda x: np.tanh(1e10 * x).sum(), [1e-10, 1], lambda x: 1e10 * (x < 1) * 0.41997),
+    "tanh": (lambda x: np.tanh(1e12 * x).sum(), [1e-12, 1], lambda x: 1e12 * (x < 1) * 0.41997),
 }
 
 
