@@ -264,6 +264,22 @@ def test_sides_that_are_no_finite_numbers(side, error, found, relation):
         assert re.fullmatch(f"eq-name, case 2 of 2: {found}", message)
 
 
+@pytest.mark.parametrize("state", ["ignore", "warn", "raise"])
+@pytest.mark.parametrize("right", [-1 - 1j, 0.5 + 0.5j])
+def test_complex_numbers_whose_absolute_value_is_not_finite(right, state):
+    with np.errstate(all=state):
+        message = refused(1.7e308 * (1 + 1j), 1.7e308 * right, error=ValueError)
+    assert message == "eq-name, absolute value: got inf at (), needs finite numbers"
+
+
+@pytest.mark.parametrize("state", ["ignore", "warn", "raise"])
+def test_a_difference_beyond_the_range_fails(state):
+    with np.errstate(all=state):
+        assert "== right fails by inf" in refused(1.7e308, -1.7e308)
+        assert "<= right fails by inf" in refused(1.7e308, -1.7e308, relation="<=")
+        verified("eq-name", -1.7e308, 1.7e308, tol=0, relation="<=")
+
+
 def test_complex_numbers_have_no_order():
     assert refused(1j, 2j, relation="<=", error=TypeError) == (
         "eq-name: got dtype complex128, needs float32 or float64 or integer"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from oracle import SETTINGS, difference, problem
 
 import bptt
+from bptt.examples import along
 
 shapes = st.lists(st.integers(1, 4), min_size=0, max_size=3).map(tuple)
 seeds = st.integers(0, 2**32 - 1)
@@ -124,6 +125,15 @@ def test_complex_step_takes_a_step_that_no_difference_could():
     )
 
 
+@pytest.mark.parametrize("way", [bptt.complex_step, lambda f, x: along(f, x, np.ones(1))])
+def test_the_least_derivatives_are_those_of_the_docstrings(way):
+    for slope, digits in ((2.3e-208, 15), (1e-209, 13), (2.6e-224, 0)):
+        found = way(lambda x: slope * x.sum(), np.zeros(1)).item()  # noqa: B023
+        assert found == pytest.approx(slope, rel=10.0**-digits)
+    assert way(lambda x: 2.4e-224 * x.sum(), np.zeros(1)) == 0
+    assert way(lambda x: 1e230 * (1e-230 * x.sum()), np.zeros(1)) == 0
+
+
 # check: what passes
 
 
@@ -179,6 +189,12 @@ RIGHT = {
         lambda x: 1e200 * np.sin(x).sum(),
         [0.3, 2],
         lambda x: 1e200 * np.cos(x),
+    ),
+    "entries below the normal numbers": (lambda x: np.sin(x).sum(), [1e-312], np.cos),
+    "values below the normal numbers": (
+        lambda x: 1e-309 * (x @ x),
+        [0.3, 0.7, 1.1],
+        lambda x: 2e-309 * x,
     ),
     "slopes beyond squares": (
         lambda x: np.sin(1e200 * x).sum(),
@@ -438,6 +454,64 @@ def test_a_gradient_in_single_precision_that_is_half_wrong_never_passes():
         dh = bptt.cross_entropy(run.h[1:] @ V.T, text[1:])[1] @ V
         with pytest.raises(bptt.GradientMismatch, match="of 200 entries compared differ"):
             bptt.check(loss, params.W, bptt.truncated(run, dh, window=1).W, rng=draws)
+
+
+@pytest.mark.parametrize("state", ["ignore", "warn", "raise"])
+@pytest.mark.parametrize(
+    ("f", "x", "place"),
+    [
+        (
+            lambda x: 1e300 * (1e9 * x).sum(),
+            1e-3,
+            r"entry \(0,\): gradient 0, central .* (inf|nan)",
+        ),
+        (lambda x: 1e308 + 1e300 * abs(x).sum(), 0, r"entry \(0,\): .* 0"),
+        (lambda x: 1e308 * np.sign(np.sin(1e9 * x)).sum(), 1, r"entry \(0,\): .*"),
+    ],
+)
+def test_numbers_that_leave_the_range_are_refused(f, x, place, state):
+    """Slopes, the sum of values on either side of a kink, and fifth differences."""
+    with np.errstate(all=state):
+        message = refusal(f, [x], [0])
+    assert re.fullmatch(rf"{place}, with numbers too large for float64; scale f", message)
+
+
+def test_a_gradient_whose_slope_along_the_direction_leaves_the_range_is_refused():
+    """Of 205 entries, those that are not compared one by one."""
+    gradient = np.full(205, 1e300)
+    gradient[[*(set(range(205)) - drawn_of(205))]] = 1.7e308
+    message = refusal(lambda x: 1e300 * x.sum(), np.zeros(205), gradient)
+    assert message.startswith("a random direction: gradient ")
+    assert message.endswith(", with numbers too large for float64; scale f")
+
+
+FAST = {
+    "sine": (lambda x: np.sin(1e10 * x).sum(), [0.3, 1.7], lambda x: 1e10 * np.cos(1e10 * x)),
+    "tanh": (lambda x: np.tanh(1e12 * x).sum(), [1e-12, 1], lambda x: 1e12 * (x < 1) * 0.41997),
+}
+
+
+@pytest.mark.parametrize("factor", [1, 1.01])
+@pytest.mark.parametrize("kind", list(FAST))
+def test_what_varies_within_the_steps_is_refused(kind, factor):
+    f, x, derivative = FAST[kind]
+    x = np.array(x)
+    assert re.fullmatch(COARSE, refusal(f, x, factor * derivative(x)))
+
+
+@pytest.mark.parametrize("constant", [7.0, 0.1, np.float32(7)])
+def test_a_slope_where_there_is_none_is_a_mismatch(constant):
+    """No difference has a digit, but what they drown in is rounding."""
+    message = refusal(lambda x: constant, [1, 1], [0, 1], bptt.GradientMismatch)
+    assert message.startswith("entry (1,): gradient 1, central difference 0; 1 of 2")
+
+
+def test_a_point_that_was_tried_is_not_taken_for_x():
+    def f(x):
+        return x.sum() if x.min() > 0 else np.nan
+
+    message = refusal(f, [1000, 1e-6], [1, 1], ValueError)
+    assert message == "f near x: got nan at (), needs finite numbers"
 
 
 @pytest.mark.parametrize("claim", [0.0, 0.5, 1.0])

@@ -31,20 +31,24 @@ class Near:
         """Measure the noise along v, and find the step with which the error there is least."""
         self.f, self.x = f, _in_double(f, x)
         at, again = (value_of(f, self.x) for _ in range(2))
-        self.at, self.last = float(at), float(np.finfo(at.dtype).eps) / 4
+        self.at, held = float(at), np.finfo(at.dtype)
+        self.last, self.grain = float(held.eps) / 4, float(held.eps) * float(held.tiny)
         if abs(at - again) > 256 * self.last * abs(at):
             raise ValueError(f"f(x): got {at} and {again} for one x, needs one value")
-        size, eps = float(abs(x).max()) or 1.0, float(np.finfo(self.x.dtype).eps)
+        held = np.finfo(self.x.dtype)
+        eps, least = float(held.eps), float(held.tiny)  # with less, steps would be 0
+        size = max(float(abs(x).max()), least) if x.any() else 1.0
         spacing = size * eps**0.7
         while spacing < size / 64 and self(v, spacing) == self(v, -spacing) == self.at:
             spacing *= 4
         # two tables, since the rounding of values at one distance may happen to be the same
         distances = 16 * spacing / np.array([1, 1.618])
         values = np.array([[self(v, k * d) for k in range(12)] for d in distances])
-        # in each 7 fifth differences, whose variance is 252 times that of a value
-        self.noise = max(norm(row) for row in np.diff(values, 5)) / 42
-        rise = max(abs(values[0, -1] - self.at), self.noise, self.last * abs(values).max())
-        self.enough = accuracy * rise / (11 * distances[0] * norm(v))
+        with np.errstate(all="ignore"):  # what leaves the range, check refuses
+            # in each 7 fifth differences, whose variance is 252 times that of a value
+            self.noise = max(norm(row) for row in np.diff(values, 5)) / 42
+            rise = max(abs(values[0, -1] - self.at), self.noise, self.last * abs(values).max())
+            self.enough = accuracy * rise / (11 * distances[0] * norm(v))
         self.least = step = 2.0 ** np.ceil(np.log2(4096 * eps * size))  # x + step * v is exact
         self.along = self.extrapolated(v, step)
         while self.along.error() > self.enough and 128 * step * norm(v) <= (norm(x) or 1):
@@ -75,14 +79,16 @@ class Near:
         """From values of f one, two and four steps ahead and behind."""
         steps = step * np.array([1, 2, 4])
         ahead, behind = (np.array([self(direction, s) for s in side]) for side in (steps, -steps))
-        noise = max(self.noise, self.last * abs(np.append(ahead, behind)).max())
+        largest = abs(np.append(ahead, behind)).max()
+        noise = max(self.noise, self.last * largest, min(self.grain, largest))
         steps = steps * norm(direction)
-        central, bends = (ahead - behind) / (2 * steps), (ahead + behind - 2 * self.at) / steps
-        once, kinks = central[:2] + (central[:2] - central[1:]) / 3, 2 * bends[:2] - bends[1:]
-        truncation = max(abs(once[0] - once[1]), abs(kinks[0]))
-        kink = kinks[0] if abs(kinks[0] - kinks[1]) <= abs(kinks[0]) / 4 else 0.0
-        twice = once[0] + (once[0] - once[1]) / 15
-        return Slope(twice, truncation, SAFETY * noise / steps[0], bends[0], kink)
+        with np.errstate(all="ignore"):
+            central, bends = (ahead - behind) / (2 * steps), (ahead + behind - 2 * self.at) / steps
+            once, kinks = central[:2] + (central[:2] - central[1:]) / 3, 2 * bends[:2] - bends[1:]
+            truncation = np.maximum(abs(once[0] - once[1]), abs(kinks[0]))  # NaN if one of them is
+            kink = kinks[0] if abs(kinks[0] - kinks[1]) <= abs(kinks[0]) / 4 else 0.0
+            twice = once[0] + (once[0] - once[1]) / 15
+            return Slope(twice, truncation, SAFETY * noise / steps[0], bends[0], kink)
 
 
 def norm(a: Array) -> float:
@@ -108,4 +114,4 @@ def value_of(f: Function, x: Array, direction: Any = 0.0, step: float = 0.0) -> 
     """f at a copy of x, moved."""
     moved = x.copy()
     moved += x.dtype.type(step) * direction
-    return array("f(x)", f(moved), "", "fd")
+    return array("f near x" if step else "f(x)", f(moved), "", "fd")

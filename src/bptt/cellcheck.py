@@ -1,5 +1,6 @@
 """Checking a cell of one's own: what its step writes, and each of its partial derivatives."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from copy import deepcopy
 from functools import partial
@@ -31,7 +32,8 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     Takes a cell, tried with states in (-1, 1) and parameters of its own in (0, 1); ``rng``, which
     draws the points; and n, if the cell is made for a number of units. Raises WrongCell, which says
     what is wrong: of a derivative which one, its value and the right one; TypeError or ValueError
-    if an argument, an attribute or a table does not fit.
+    if an argument, an attribute or a table does not fit, or the cell cannot be copied;
+    AttributeError if an attribute is missing.
 
     Example:
         >>> import bptt, numpy as np
@@ -41,7 +43,11 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     instance("cell", cell, Cell)
     instance("rng", rng, Generator)
     _check_attributes(cell)
-    fresh, B, k, shared = deepcopy(cell), 2, cell.parts, 2 * cell.gates + cell.parts
+    try:
+        fresh = deepcopy(cell)
+    except Exception as error:  # whatever its attributes have against it
+        raise TypeError(f"cell: got {cell}, needs one that deepcopy can copy: {error}") from error
+    B, k, shared = 2, cell.parts, 2 * cell.gates + cell.parts
     z, others = rng.uniform(-1, 1, (2, shared + cell.own, B, number("n", n, 1)))
     for rows in (z, others):
         rows[shared:] = abs(rows[shared:, :1])  # own parameters: the same for all sequences
@@ -91,10 +97,13 @@ def _same(left: Array, right: Array, fault: str, tol: float = 0.0) -> None:
 def _check_attributes(cell: Cell) -> None:
     gates = array(f"scale of {cell}", cell.scale, "gates", "fdi").size
     parts = number(f"parts of {cell}", cell.parts, 1)
-    number(f"direct of {cell}", cell.direct * 1, 0, parts)  # True is 1
+    direct = cell.direct * 1 if isinstance(cell.direct, bool | np.bool_) else cell.direct
+    number(f"direct of {cell}", direct, 0, parts)
     rows = gates + number(f"own of {cell}", cell.own, 0)
     number(f"kept of {cell}", cell.kept, 0 if rows == parts and not cell.kept else rows)
-    if sorted(cell.order or range(gates)) != [*range(gates)]:
+    order = range(gates) if cell.order is None else cell.order
+    instance(f"order of {cell}", order, Sequence)
+    if sorted(array(f"order of {cell}", order, "gates", "i")) != [*range(gates)]:
         raise ValueError(f"order of {cell}: got {cell.order}, needs each of 0 … {gates - 1} once")
 
 

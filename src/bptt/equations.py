@@ -24,7 +24,8 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
         relation ("==" or "<="): ``<=`` checks an inequality entry by entry, with no tolerance.
     Raises:
         EquationFails: Naming the label, the case, the entry that differs most, and both values.
-        TypeError, ValueError: If an argument does not fit, sides differ in shape or are not finite.
+        TypeError, ValueError: If an argument does not fit, sides differ in shape or are not finite,
+            which includes the absolute values of complex numbers.
     Example:
         >>> import bptt
         >>> bptt.verified("eq-square", [(2 + 1) ** 2, 0.5**2], [4 + 4 + 1, 0.25], tol=0)
@@ -79,6 +80,7 @@ def _equal_expressions(case: str, left: Any, right: Any, relation: str) -> None:
         raise EquationFails(f"{case}: left minus right is {difference}, not zero")
 
 
+@np.errstate(all="ignore")
 def _residual(case: str, left: Any, right: Any, tol: float, relation: str) -> float:
     """The largest relative difference of two arrays, or the smallest margin of right over left."""
     equal = relation == "=="
@@ -88,7 +90,9 @@ def _residual(case: str, left: Any, right: Any, tol: float, relation: str) -> fl
     a, b = (1.0 * side for side in sides)  # as floats: small or unsigned integers wrap around
     if a.shape != b.shape:
         raise ValueError(f"{case}: got shapes {a.shape} and {b.shape}, needs one shape")
-    excess = abs(a - b) / (max(abs(a).max(), abs(b).max()) or 1) if equal else a - b
+    # of a complex number that is finite, the absolute value may not be
+    largest = array(f"{case}, absolute value", max(abs(a).max(), abs(b).max()), "")
+    excess = abs(a - b) / (largest or 1) if equal else a - b
     if excess.max() > (tol if equal else 0):
         worst = tuple(int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
         raise EquationFails(

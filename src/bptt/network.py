@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import ArrayLike
 
 from ._arguments import Array, array, in_range, instance, number, same_precision
 from .cells import Cell
@@ -139,7 +140,7 @@ def loss_and_gradients(
     return Descent(value, gradients, run.s[-1].copy(), by.x, by.s0)
 
 
-def last(run: Unrolled, lengths: Array) -> Array:
+def last(run: Unrolled, lengths: ArrayLike) -> Array:
     """The state (B, k n) of each sequence after its own number of steps, ``lengths`` (B,).
 
     In a batch of sequences of different lengths, ``run.s[-1]`` is the state after the padding of

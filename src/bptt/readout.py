@@ -1,12 +1,13 @@
 """Losses on the outputs, each with its gradient: where the sweep back through time begins."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._arguments import Array, array, in_range, same_precision
 
 
 @np.errstate(all="ignore")
-def softmax(z: Array) -> Array:
+def softmax(z: ArrayLike) -> Array:
     r"""Probabilities :math:`y_i = e^{z_i} / \sum_j e^{z_j}` along the last axis.
 
     Takes finite logits z (..., m) and returns an array like it, each row summing to 1. No logit
@@ -23,7 +24,7 @@ def softmax(z: Array) -> Array:
 
 
 @np.errstate(all="ignore")
-def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
+def cross_entropy(z: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
     r"""The mean of :math:`-\log \mathrm{softmax}(z)_\mathrm{target}`, in nats, and its gradient.
 
     Takes logits z (..., m) and the right class of each row, integers (...) from 0 to m - 1. Returns
@@ -55,7 +56,7 @@ def cross_entropy(z: Array, target: Array) -> tuple[Array, Array]:
 
 
 @np.errstate(all="ignore")
-def mean_squared_error(y: Array, target: Array) -> tuple[Array, Array]:
+def mean_squared_error(y: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
     r"""The mean of :math:`(y - \mathrm{target})^2` over all entries, and its gradient.
 
     Takes two arrays of one shape; returns the loss and its derivative with respect to y. Raises

@@ -8,6 +8,7 @@ import contextlib
 import io
 import re
 from pathlib import Path
+from threading import Lock
 
 import autograd
 import autograd.numpy as anp
@@ -461,6 +462,31 @@ FAULTS = {
         {"parent": "MinimalGated", "order": (0, 0)},
         ValueError,
         r"order of WRONG: got \(0, 0\), needs each of 0 … 1 once",
+    ),
+    "an order that is a number": (
+        {"parent": "MinimalGated", "order": 5},
+        TypeError,
+        "order of WRONG: got int, needs Sequence",
+    ),
+    "an order that is an array": (
+        {"parent": "MinimalGated", "order": np.arange(2)},
+        TypeError,
+        "order of WRONG: got ndarray, needs Sequence",
+    ),
+    "an order of names": (
+        {"parent": "MinimalGated", "order": ("f", 0)},
+        TypeError,
+        "order of WRONG: got dtype <U.*, needs integer",
+    ),
+    "direct that is None": (
+        {"direct": None},
+        TypeError,
+        r"direct of WRONG\(a=0.3\): got None, needs an integer from 0 to 1",
+    ),
+    "an attribute that cannot be copied": (
+        {"parent": "Relu", "__init__": lambda self: setattr(self, "lock", Lock())},
+        TypeError,
+        "cell: got WRONG, needs one that deepcopy can copy: cannot pickle",
     ),
     "a scale that the step does not know": (
         {"scale": (-1.0,)},

@@ -70,6 +70,8 @@ def losses(rng: np.random.Generator) -> None:
     assert_type(dz, Array)
     error, dy = bptt.mean_squared_error(bptt.softmax(z), np.eye(m)[labels])
     print(f"{loss:.3f} {float(error):.3f}", dz.shape, dy.shape)
+    of_lists = bptt.cross_entropy([[0.0, 0.0]], [1]), bptt.mean_squared_error([3.0], [1.0])
+    print(bptt.softmax([0.0, 0.0]), of_lists)
 
 
 def checks(rng: np.random.Generator) -> None:
@@ -171,7 +173,7 @@ def training(rng: np.random.Generator, folder: Path) -> None:
         found = stop.fit
     assert_type(found, bptt.Fit)
     run = bptt.unroll(bptt.LSTM, bptt.Params(*done.network[:3]), batches[0].x)
-    print(bptt.last(run, np.array([2, 3, T, T])).shape)
+    print(bptt.last(run, np.array([2, 3, T, T])).shape, bptt.last(run, [2, 3, T, T]).shape)
 
 
 def tasks(rng: np.random.Generator) -> Iterator[bptt.Batch]:
