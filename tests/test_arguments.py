@@ -218,6 +218,44 @@ def test_arrays_with_nan_or_infinity(name, argument, needs, bad):
         exactly(name, argument, value, ValueError, f"{bad} at {place}", "finite numbers")
 
 
+IN_BATCHES = [(name, a) for name in ("loss_and_gradients", "fit") for a in BATCH._fields]
+
+
+def of_batch(name, argument, value):
+    """What ``call`` changes so that the value is in the batch."""
+    if name == "fit" and argument in BATCH._fields:
+        return {"sample": [BATCH._replace(**{argument: value})]}
+    return {argument: value}
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"), [*((name, argument) for name, argument, _ in ARRAYS), *IN_BATCHES]
+)
+def test_masks_are_not_lost(name, argument):
+    value = getattr(BATCH, argument) if (name, argument) in IN_BATCHES else good(name, argument)
+    masked = np.ma.masked_array(value, value == value.flat[-1])
+    for given in (masked, [*np.atleast_1d(masked)], [value[0], (masked[0], np.ma.masked)]):
+        with pytest.raises(TypeError) as raised:
+            call(name, **of_batch(name, argument, given))
+        needs = "needs one without a mask: .filled(...)"
+        assert str(raised.value) == f"{argument}: got a masked array, {needs}"
+
+
+@pytest.mark.parametrize("value", [P.x.astype(t) for t in (complex, "<U32", object, "M8[s]", "f2")])
+def test_what_training_does_not_convert(value):
+    with pytest.raises(TypeError, match=r"^x: got ") as raised:
+        call("fit", sample=[BATCH._replace(x=value)])
+    needs = "float32 or float64 or integer or bool"
+    assert str(raised.value) == f"x: got dtype {value.dtype}, needs {needs}"
+
+
+@pytest.mark.parametrize(("name", "argument"), IN_BATCHES)
+def test_rows_of_different_length_in_a_batch(name, argument):
+    value = [*getattr(BATCH, argument).tolist(), [1.0]]
+    with pytest.raises(ValueError, match=f"^{argument}: got .*, needs rows of one length$"):
+        call(name, **of_batch(name, argument, value))
+
+
 @arrays
 def test_rows_of_different_length(name, argument, needs):
     value = [*np.atleast_2d(good(name, argument)).tolist(), [1.0]]
@@ -616,6 +654,12 @@ numbers = pytest.mark.parametrize(("name", "argument", "needs"), NUMBERS)
 @pytest.mark.parametrize("value", [-1, -1e-300, np.nan, np.inf, -np.inf, np.float32(-1)])
 def test_numbers_out_of_range(name, argument, needs, value):
     exactly(name, argument, value, ValueError, str(value), needs)
+
+
+@numbers
+@pytest.mark.parametrize("value", [10**400, np.longdouble("1e4000")], ids=["int", "longdouble"])
+def test_numbers_that_no_float_holds(name, argument, needs, value):
+    exactly(name, argument, value, ValueError, "inf", needs)
 
 
 @numbers

@@ -295,13 +295,6 @@ def test_entries_make_a_table():
 # Arguments
 
 
-def test_masked_arrays_are_refused():
-    p = problem("ELMAN", T=3, B=2, d=2, n=2)
-    masked = np.ma.masked_greater(p.x, 0)
-    with pytest.raises(TypeError, match=r"^x: got a masked array, needs one without a mask: \.fil"):
-        bptt.unroll(p.cell, p.params, masked)
-
-
 def test_a_long_ragged_list_is_not_printed_whole():
     with pytest.raises(ValueError, match=r"^x: got .* …, needs rows of one length$") as raised:
         bptt.unroll(bptt.ELMAN, problem("ELMAN", 1, 1, 1, 1).params, [[0.5] * 10**5, [1.0]])

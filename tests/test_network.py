@@ -198,6 +198,13 @@ def test_outputs_beyond_the_precision():
             case.descent()
 
 
+def test_a_derivative_that_is_no_number():
+    case = Case("ELMAN")
+    case.loss = lambda z, target: (1.0, np.full(z.shape, np.nan))
+    with pytest.raises(OutOfRange, match=r"^dh: got nan$"):
+        case.descent()
+
+
 @CELLS
 def test_underflow_is_no_error(name):
     case = Case(name)
@@ -307,6 +314,18 @@ def oracle_window(case, run, dh, window):
         (lambda z: (z[:, 0], z), TypeError, "got dtype float64 and shape (15,), needs one number"),
         (lambda z: (None, z), TypeError, "got dtype object and shape (), needs one number"),
         (lambda z: (True, z), TypeError, "got dtype bool and shape (), needs one number"),
+        *[
+            (
+                lambda z, masked=masked: masked(z),
+                TypeError,
+                "got a masked array, needs one without a mask: .filled(...)",
+            )
+            for masked in (
+                lambda z: (0.5, np.ma.masked_greater(z, 0)),
+                lambda z: (0.5, [*np.ma.masked_greater(z, 0)]),
+                lambda z: (np.ma.masked_less(0.5, 1), z),
+            )
+        ],
         *[
             (
                 lambda z, dz=dz: (0.5, dz(z)),

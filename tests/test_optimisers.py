@@ -18,14 +18,15 @@ NETWORK = bptt.init_network(bptt.GRU, 2, 3, 5, rng=np.random.default_rng(0))
 def test_clip_by_norm():
     gradients = bptt.Gradients(np.array([[3.0]]), np.array([[0.0]]), np.array([4.0]))
     for limit in (5, 5.0, 6.5):
-        assert bptt.clip_by_norm(gradients, limit) is gradients
+        kept = bptt.clip_by_norm(gradients, limit)
+        assert all(a is b for a, b in zip(kept, gradients, strict=True))
     short = bptt.clip_by_norm(gradients, 1)
     assert type(short) is bptt.Gradients
     assert_allclose(np.concatenate([a.ravel() for a in short[:3]]), [0.6, 0, 0.8], rtol=1e-15)
     assert short.x is short.s0 is None
     assert all((a == 0).all() for a in bptt.clip_by_norm(gradients, 0)[:3])
     zero = Network(*(np.zeros(2) for _ in range(5)))
-    assert bptt.clip_by_norm(zero, 1.0) is zero
+    assert all(a is b for a, b in zip(bptt.clip_by_norm(zero, 1.0), zero, strict=True))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, complex])
@@ -38,7 +39,8 @@ def test_clip_by_norm_where_squares_leave_the_range(dtype, size):
     short = bptt.clip_by_norm(gradients, size / 2)
     assert short.W.dtype == dtype
     assert_allclose(np.concatenate(short), size / 2 * unit, rtol=2e-6)
-    assert bptt.clip_by_norm(gradients, size * (1 + 1e-6)) is gradients
+    kept = bptt.clip_by_norm(gradients, size * (1 + 1e-6))
+    assert all(a is b for a, b in zip(kept, gradients, strict=True))
 
 
 def test_clip_by_value():
@@ -237,6 +239,78 @@ def test_parameters_nest(rule):
     assert_allclose(flat(found), line.W, rtol=1e-15)
 
 
+def test_each_running_sum_is_its_own():
+    first, second = bptt.adam().start(NETWORK).sums
+    assert not any(np.shares_memory(a, b) for a, b in zip(first, second, strict=True))
+
+
+SMALL = bptt.Params(np.ones((3, 3)), np.ones((3, 1)), np.ones(3))
+HALF = bptt.Params(*(a.astype(np.float32) for a in SMALL))
+ALL_FIVE = bptt.Gradients(*SMALL, np.ones(1), np.ones(1))
+FORMS = "W float64(3, 3), U float64(3, 1), b float64(3,)"
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("gradients", "got"),
+    [
+        (HALF, FORMS.replace("64", "32")),
+        (SMALL._replace(b=np.ones((3, 1))), FORMS.replace("(3,)", "(3, 1)")),
+        (ALL_FIVE, f"{FORMS}, x float64(1,), s0 float64(1,)"),
+        (tuple(SMALL), "0 float64(3, 3), 1 float64(3, 1), 2 float64(3,)"),
+        (SMALL.W, " float64(3, 3)"),
+    ],
+)
+def test_gradients_have_the_forms_of_the_parameters(rule, gradients, got):
+    start = rule(0.1).start(SMALL)
+    with pytest.raises(ValueError, match=r"^gradients: ") as raised:
+        rule(0.1).step(SMALL, gradients, start)
+    assert str(raised.value) == f"gradients: got {got}, needs {FORMS}"
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_moments_are_those_of_the_rule_and_the_parameters(rule):
+    other = bptt.sgd(0.1) if rule is bptt.adam else bptt.adam()
+    for moments in (other.start(SMALL), rule(0.1).start(HALF)):
+        with pytest.raises(ValueError, match=r"^sums of moments: got 0 W .*, needs 0 W float64"):
+            rule(0.1).step(SMALL, SMALL, moments)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dtype", [int, complex, object, np.float16])
+def test_parameters_are_real(rule, dtype):
+    given = bptt.Params(*(a.astype(dtype) for a in SMALL))
+    with pytest.raises(TypeError, match=r"^parameters: ") as raised:
+        rule(0.1).step(given, given, rule(0.1).start(given))
+    got = f"parameters: got dtype {given.W.dtype}, needs float32 or float64"
+    assert str(raised.value) == got
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "other", [lambda a: a.tolist(), lambda a: a.astype(a.dtype.newbyteorder("S"))]
+)
+def test_optimisers_take_lists_and_both_byte_orders(rule, other):
+    expected = rule(0.1).step(SMALL, SMALL, rule(0.1).start(SMALL))
+    given = bptt.Params(*map(other, SMALL))
+    found = rule(0.1).step(given, given, rule(0.1).start(given))
+    for a, b in zip(
+        (*found[0], *found[1].sums[0]), (*expected[0], *expected[1].sums[0]), strict=True
+    ):
+        assert a.dtype.isnative
+        assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("clip", [bptt.clip_by_norm, bptt.clip_by_value])
+@pytest.mark.parametrize("limit", [0.1, 100])
+def test_clipping_takes_lists_and_loses_no_mask(clip, limit):
+    given = bptt.Params(*(a.tolist() for a in SMALL))
+    assert pickle.dumps(clip(given, limit)) == pickle.dumps(clip(SMALL, limit))
+    masked = SMALL._replace(b=np.ma.masked_array([1.0, 1.0, 1e30], [0, 0, 1]))
+    with pytest.raises(TypeError, match=r"^gradients b: got a masked array, needs one without"):
+        clip(masked, limit)
+
+
 def test_clipping_nests():
     whole = stack(np.random.default_rng(0))
     size = np.sqrt((flat(whole) ** 2).sum())
@@ -289,13 +363,16 @@ def test_many_gradients_at_the_end_of_the_range(dtype):
 def test_underflow_is_no_error():
     with np.errstate(all="raise"):
         short = bptt.clip_by_norm(params(1e300, 1e-300, 0, dtype=float), 1.0)
+        tiny = params(1e-300, 1e-200, 0, dtype=float)
+        for rule in RULES:
+            after, _ = rule(0.1).step(tiny, tiny, rule(0.1).start(tiny))
+            assert np.isfinite(np.concatenate(after)).all()
     assert_allclose(np.concatenate(short), [1, 0, 0], rtol=1e-15, atol=0)
 
 
 def test_no_gradients_have_no_norm():
     none = bptt.Gradients(None, None, None)
-    assert bptt.clip_by_norm(none, 1.0) is none
-    assert bptt.clip_by_value(none, 1.0) == none
+    assert bptt.clip_by_norm(none, 1.0) == bptt.clip_by_value(none, 1.0) == none
 
 
 @pytest.mark.parametrize("limit", [1e39, 1e-46, 0, 1.0])
@@ -317,9 +394,9 @@ def test_clipping_of_other_numbers(clip, dtypes, needs):
     needs = "float32 or float64" + " or complex128" * needs
     for dtype in dtypes:
         given = bptt.Params(np.ones(1), np.ones(1).astype(dtype), np.ones(1))
-        with pytest.raises(TypeError, match=r"^gradients: ") as raised:
+        with pytest.raises(TypeError, match=r"^gradients U: ") as raised:
             clip(given, 1.0)
-        assert str(raised.value) == f"gradients: got dtype {dtype} for U, needs {needs}"
+        assert str(raised.value) == f"gradients U: got dtype {dtype}, needs {needs}"
     nested = stack(np.random.default_rng(0))._replace(layers=(bptt.Params(*np.ones((3, 1), int)),))
-    with pytest.raises(TypeError, match=r"^gradients: got dtype int64 for layers 0 W, needs "):
+    with pytest.raises(TypeError, match=r"^gradients layers 0 W: got dtype int64, needs "):
         clip(nested, 1.0)

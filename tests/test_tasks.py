@@ -497,7 +497,68 @@ def test_sampling_and_judging_check_their_arguments(task):
             judge(y[:, :1], batch)
 
 
+@pytest.mark.parametrize("task", TASKS, ids=repr)
+def test_what_is_no_batch_of_the_task_is_refused(task):
+    batch = task.sample(rng(), 2)
+    y = np.zeros((*batch.counts.shape, task.m))
+    none = batch.counts.copy()
+    none[:, 1] = False
+    other = XOR if task is LAG else LAG
+    wrong = [
+        ({"counts": batch.counts.astype(int)}, TypeError, "counts: got dtype int64, needs bool"),
+        ({"counts": none}, ValueError, "counts: got no step that is True in sequence 1, needs one"),
+        ({"x": other.sample(rng(), 2).x[:1]}, ValueError, "x: got shape "),
+        ({"x": batch.x.astype(complex)}, TypeError, "x: got dtype complex128, needs float32 or "),
+        ({"target": batch.target[1:]}, ValueError, "target: got shape "),
+        ({"target": np.dstack([batch.target] * 3)}, ValueError, "target: got shape "),
+        ({"target": np.full(none.shape, "a")}, TypeError, "target: got dtype <U1, needs integer"),
+    ]
+    for label in (-1, -100, task.m) if task is not ADDING else ():
+        got = f"label in target: got {label}, needs an integer from 0 to {task.m - 1}"
+        wrong.append(({"target": np.full_like(batch.target, label)}, ValueError, got))
+    judges = [task.right, task.error, task.outputs]
+    judges += [task.by_phase] if task is XOR else []
+    judges += [task.accepts, lambda _, b: task.may_follow(b)] if task in (REBER, EMBEDDED) else []
+    for judge, (parts, error, message) in product(judges, wrong):
+        with pytest.raises(error, match=f"^{re.escape(message)}"):
+            judge(y, batch._replace(**parts))
+
+
+@pytest.mark.parametrize("task", TASKS, ids=repr)
+def test_batches_of_lists_and_any_targets_in_the_padding(task):
+    batch = task.sample(rng(), 5)
+    y = rng(1).random((*batch.counts.shape, task.m))
+    marked = batch.target.copy()
+    marked[~batch.counts] = np.nan if task is ADDING else -100
+    lists = bptt.Batch(*(a.tolist() for a in batch))
+    judges = [task.right, task.error] + ([task.accepts] if task in (REBER, EMBEDDED) else [])
+    for judge, other in product(judges, (lists, batch._replace(target=marked))):
+        assert (judge(y, other) == judge(y, batch)).all()
+
+
+def test_underflow_is_no_error():
+    class Faint(bptt.AddingProblem):
+        def draw(self, rng):
+            x, target, counts = super().draw(rng)
+            return x, 0 * target, counts
+
+    def outputs(x):
+        return np.full((*x.shape[:2], 1), 1e-160)
+
+    batch, faint = Faint().sample(rng(), 2), Faint(T=20)
+    with np.errstate(all="raise"):
+        assert (faint.error(outputs(batch.x), batch) < 1e-319).all()
+        assert faint.learned(outputs, rng())
+        near = np.eye(2)[XOR.sample(rng(), 1).target] * (1 - 1e-16) + 1e-160
+        assert XOR.by_phase(near, XOR.sample(rng(), 1)).max() < 1e-30
+
+
 def test_grammars_check_their_arguments():
+    with pytest.raises(TypeError, match=r"^embedded: got str, needs bool$"):
+        bptt.Reber("plain")
+    assert REBER.encode(REBER.all_strings(5)).x.shape == (4, 2, 7)
+    with pytest.raises(ValueError, match=r"^strings: got none, needs at least one$"):
+        REBER.encode(iter(()))
     for wrong in ("B", "", "BTXQE"):
         with pytest.raises(ValueError, match=rf"^strings: got '{wrong}', needs two or more of B"):
             REBER.encode(["BTXSE", wrong])

@@ -220,6 +220,24 @@ def test_divergence_of_each_number(value, slope):
         assert_array_equal(found.history.losses, [value])
 
 
+def test_a_bound_on_the_updates_takes_no_memory():
+    """No run that ends earlier pays for it; what is longer than the room at first is kept, too."""
+    whole = bptt.fit(**training(steps=250))
+    for steps in (250, 10**15):
+        others = {"criterion": lambda network: True, "every": 250, "steps": steps}
+        found = bptt.fit(**training(**others))
+        assert_array_equal(found.history.losses, whole.history.losses)
+        assert_array_equal(found.history.norms, whole.history.norms)
+        assert same_network(found, whole)
+
+
+def test_networks_in_the_other_byte_order():
+    expected = bptt.fit(**training())
+    network = [a.astype(a.dtype.newbyteorder("S")) for a in training()["network"]]
+    found = bptt.fit(**training(network=bptt.Network(*network)))
+    assert same(found, expected)
+
+
 def test_divergence_of_the_norm():
     """Of gradients that are finite, each by itself."""
 
@@ -445,8 +463,12 @@ def small(rng):
     return bptt.init_network(bptt.GRU, 1, 3, 2, rng=rng)
 
 
+OF_GRU = r"GRU of bptt\.cells\.GRUCell"
 OF_ANOTHER = {
-    "cell": ({"cell": bptt.LSTM}, r"cell GRU for LSTM, network \[.*\] for \[.*\]"),
+    "cell": (
+        {"cell": bptt.LSTM},
+        rf"cell {OF_GRU} for LSTM of bptt\.cells\.LSTMCell, network \[.*\] for \[.*\]",
+    ),
     "size": (
         {"network": small(np.random.default_rng(0))},
         r"network \['float64\(12, 4\)', .*\] for \['float64\(9, 3\)', .*\]",
@@ -456,7 +478,18 @@ OF_ANOTHER = {
         {"optimiser": bptt.adam(0.01)},
         r"optimiser adam\(0.02, .*\) for adam\(0.01, .*\)",
     ),
-    "loss": ({"loss": bptt.mean_squared_error}, "loss cross_entropy for mean_squared_error"),
+    "cell of the same name": (
+        {"cell": type("GRUCell", (type(bptt.GRU),), {"__module__": "mine"})()},
+        rf"cell {OF_GRU} for GRU of mine\.GRUCell",
+    ),
+    "loss": (
+        {"loss": bptt.mean_squared_error},
+        r"loss bptt\.readout\.cross_entropy for bptt\.readout\.mean_squared_error",
+    ),
+    "loss of the same name": (
+        {"loss": type("cross_entropy", (), {"__module__": "mine", "__call__": lambda *_: ()})()},
+        r"loss bptt\.readout\.cross_entropy for mine\.cross_entropy",
+    ),
     "clip": ({"clip": None}, "clip 0.2 for None"),
     "clip value": ({"clip": 1}, "clip 0.2 for 1.0"),
     "clip by value": (
@@ -493,12 +526,12 @@ def test_checkpoints_of_another_format(tmp_path):
     bptt.fit(**training(steps=10, checkpoint=file))
     with np.load(file) as saved:
         words = json.loads(str(saved["training"]))
-    assert words["format"] == "bptt.fit 1"
-    file.write_bytes(altered(file, training=json.dumps({**words, "format": "bptt.fit 2"})))
-    refused(file, "format bptt.fit 2 for bptt.fit 1")
+    assert words["format"] == "bptt.fit 2"
+    file.write_bytes(altered(file, training=json.dumps({**words, "format": "bptt.fit 3"})))
+    refused(file, "format bptt.fit 3 for bptt.fit 2")
     del words["format"]
     file.write_bytes(altered(file, training=json.dumps(words)))
-    refused(file, "format None for bptt.fit 1")
+    refused(file, "format None for bptt.fit 2")
 
 
 @pytest.mark.parametrize(
@@ -711,7 +744,9 @@ def test_checkpoints_tell_parameters_of_cells_apart(tmp_path):
     file = tmp_path / "run.npz"
     bptt.fit(**training(cell=Leaky(0.9), steps=10, checkpoint=file))
     bptt.fit(**training(cell=Leaky(0.9), checkpoint=file, resume=True))
-    with pytest.raises(ValueError, match=r" with cell Leaky\(0.9\) for Leaky\(0.2\), needs "):
+    with pytest.raises(
+        ValueError, match=r" with cell Leaky\(0.9\) of .* for Leaky\(0.2\) of .*, needs "
+    ):
         bptt.fit(**training(cell=Leaky(0.2), checkpoint=file, resume=True))
 
 
@@ -897,6 +932,35 @@ def test_moments_out_of_range_are_divergence(rule):
     assert not bptt.fit(**training(**others | {"clip": 1.0})).history.diverged
 
 
+def of_rule(step):
+    return {"optimiser": bptt.Optimiser("mine", 1, step)}
+
+
+@pytest.mark.parametrize(
+    ("step", "got"),
+    [
+        (lambda p, g, at: (Pair(p.a.astype("f4"), p.b), at), "0 a float32(2,), 0 b float64()"),
+        (lambda p, g, at: (Pair(p.b, p.b), at), "0 a float64(), 0 b float64()"),
+        (lambda p, g, at: (tuple(p), at), "0 0 float64(2,), 0 1 float64()"),
+        (lambda p, g, at: (p, at._replace(sums=())), "0 a float64(2,), 0 b float64()"),
+    ],
+)
+def test_a_rule_of_ones_own_keeps_the_forms(step, got):
+    with pytest.raises(ValueError, match=r"^optimiser: got ") as raised:
+        bptt.descend(**to_pair(**of_rule(step)))
+    assert str(raised.value).startswith(f"optimiser: got {got}")
+    needs = ", ".join(f"{k} a float64(2,), {k} b float64()" for k in ("0", "1 0"))
+    assert str(raised.value).endswith(f", needs {needs}")
+
+
+def test_gradients_with_a_mask():
+    def masked(pair, batch, state):
+        return 0.5, Pair(np.ma.masked_array([1.0, 1e30], [False, True]), 1.0)
+
+    with pytest.raises(TypeError, match=r"^gradients of function: got a masked array, needs one"):
+        bptt.descend(**to_pair(function=masked))
+
+
 def test_an_epsilon_of_zero():
     with pytest.raises(
         ValueError, match=r"^epsilon: got 1e-46, needs 1.17\d*e-38 or more in float32$"
@@ -919,6 +983,15 @@ def test_underflow_is_no_error():
         expected = bptt.fit(**training(**others))
         with np.errstate(all="raise"):
             assert same(bptt.fit(**training(**others)), expected)
+
+    def faint(rng):
+        x = np.full((3, 2, 1), 1e-300)
+        return Batch(x, np.tile(x, 2), np.ones((3, 2), bool))
+
+    others = {"sample": faint, "loss": bptt.mean_squared_error, "dtype": np.float32}
+    expected = bptt.fit(**training(**others))
+    with np.errstate(all="raise"):
+        assert same(bptt.fit(**training(**others)), expected)
     network = training()["network"]
     others = {"network": network._replace(V=1e5 * network.V)}  # probabilities of e^-10,000
     expected = bptt.fit(**training(**others))
@@ -1002,6 +1075,7 @@ def test_an_interrupted_run(tmp_path, monkeypatch, kind, saved):
     calls = []
 
     def interrupted(function):
+        @functools.wraps(function)
         def wrapped(*given, **named):
             calls.append(None)
             if len(calls) == call:
@@ -1010,7 +1084,6 @@ def test_an_interrupted_run(tmp_path, monkeypatch, kind, saved):
                 signal.raise_signal(signal.SIGINT)
             return function(*given, **named)
 
-        wrapped.__name__ = function.__name__
         return wrapped
 
     def unsolved(network):
@@ -1082,6 +1155,12 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
         bptt.fit(**training(checkpoint=tmp_path / "run.npz"))
 
 
+def test_a_file_of_ones_own_beside_a_checkpoint_is_kept(tmp_path):
+    (tmp_path / "run.npz.part").write_text("mine")
+    bptt.fit(**training(steps=10, checkpoint=tmp_path / "run.npz"))
+    assert (tmp_path / "run.npz.part").read_text() == "mine"
+
+
 def test_looking_whether_a_checkpoint_can_be_written_leaves_it(tmp_path):
     file = tmp_path / "run.npz"
     bptt.fit(**training(steps=10, checkpoint=file))
@@ -1150,6 +1229,13 @@ def test_the_history_draws_itself(updates):
     assert mean.get_color() == each.get_color()
     assert (each.get_linewidth(), each.get_alpha()) == (0.5, 0.5)
     assert not ax.texts
+
+
+def test_no_update_draws_no_line():
+    ax = Figure().subplots()
+    History(np.empty(0), np.empty(0), 0, False, False).plot(ax)
+    assert ax.get_xlabel() == "update"
+    assert not ax.lines
 
 
 @pytest.mark.parametrize("word", ["solved", "diverged"])

@@ -7,20 +7,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 REAL = int | float | np.integer | np.floating
-DTYPES = {"f": "float32", "d": "float64", "c": "complex128", "i": "integer"}
-CODES = {"f": "f", "d": "d", "D": "c", **dict.fromkeys(np.typecodes["AllInteger"], "i")}
+DTYPES = {"f": "float32", "d": "float64", "c": "complex128", "i": "integer", "b": "bool"}
+CODES = {"f": "f", "d": "d", "D": "c", "?": "b", **dict.fromkeys(np.typecodes["AllInteger"], "i")}
 
 
 class OutOfRange(FloatingPointError):
     """Numbers that the precision cannot hold: what diverging training comes to."""
 
 
-def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -> Array:
-    """``value`` as a finite array with the named axes, ``"T B d"``; a size not given is free.
-
-    A leading ``...`` stands for any number of axes.
-    """
-    if isinstance(value, np.ma.MaskedArray):
+def as_array(name: str, value: Any, dtypes: str = "") -> Array:
+    """``value`` as an array of one of the dtypes, any if none is given, in native byte order."""
+    if _masked(value):
         raise TypeError(f"{name}: got a masked array, needs one without a mask: .filled(...)")
     try:
         got = np.asarray(value)
@@ -28,9 +25,25 @@ def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -
         rows = repr(value)
         rows = rows if len(rows) <= 2000 else f"{rows[:2000]} …"
         raise ValueError(f"{name}: got {rows}, needs rows of one length") from error
-    if CODES.get(got.dtype.char, "none") not in dtypes:
+    if dtypes and CODES.get(got.dtype.char, "none") not in dtypes:
         needed = " or ".join(DTYPES[code] for code in dtypes)
         raise TypeError(f"{name}: got dtype {got.dtype}, needs {needed}")
+    return got if got.dtype.isnative else got.astype(got.dtype.newbyteorder("="))
+
+
+def _masked(value: Any) -> bool:
+    """Whether it has a mask that ``np.asarray`` would lose, also in a list."""
+    if isinstance(value, list | tuple):
+        return any(map(_masked, value))
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -> Array:
+    """``value`` as a finite array with the named axes, ``"T B d"``; a size not given is free.
+
+    A leading ``...`` stands for any number of axes.
+    """
+    got = as_array(name, value, dtypes)
     names = axes.split()
     if names[:1] == ["..."]:
         names[:1] = ["..."] * (got.ndim + 1 - len(names))
@@ -49,7 +62,8 @@ def array(name: str, value: Any, axes: str, dtypes: str = "fdc", **sizes: int) -
 def in_range(name: str, computed: Array) -> Array:
     """``computed``, if it is finite; else OutOfRange."""
     if not np.isfinite(computed).all():
-        raise OutOfRange(f"{name}: got numbers too large for {computed.dtype}")
+        large = f"numbers too large for {computed.dtype}"
+        raise OutOfRange(f"{name}: got {large if np.isinf(computed).any() else 'nan'}")
     return computed
 
 
@@ -73,13 +87,17 @@ def precision(dtype: Any) -> np.dtype[Any]:
 
 
 def number(name: str, value: Any, least: float, most: float = np.inf, kinds: Any = None) -> Any:
-    """``value``, a finite number from ``least`` to ``most``; an integer unless kinds says else."""
+    """``value`` from ``least`` to ``most``, as a finite float; as an integer if without kinds."""
     needs = f"{'a finite number' if kinds else 'an integer'} from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, kinds or int | np.integer):
         raise TypeError(f"{name}: got {value!r}, needs {needs}")
-    if not least <= value <= most or value == np.inf:
+    try:
+        found = float(value) if kinds else int(value)
+    except OverflowError:  # an integer beyond all floats
+        found = value = np.inf
+    if not least <= found <= most or found == np.inf:
         raise ValueError(f"{name}: got {value}, needs {needs}")
-    return value if kinds else int(value)
+    return found
 
 
 def instance(name: str, value: Any, kind: Any) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from ._arguments import Array, array, in_range, instance, number, same_precision
+from ._arguments import Array, array, as_array, in_range, instance, number, same_precision
 from .cells import Cell
 from .lags import truncated
 from .recurrence import Params, Unrolled, backward, init, unroll
@@ -115,7 +115,7 @@ def loss_and_gradients(
         >>> bptt.loss_and_gradients(bptt.GRU, network, batch, bptt.cross_entropy).x.shape
         (5, 3, 1)
     """
-    target, counts = _targets(batch)
+    target, counts = targets(batch)
     instance("loss", loss, Callable)
     with np.errstate(all="ignore"):
         run, V, c = _run(cell, network, batch.x, s0)
@@ -127,7 +127,7 @@ def loss_and_gradients(
     found: Any = loss(z, target[counts])
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise TypeError(f"loss: got {type(found).__name__}, needs a value and its derivative")
-    value, dz = found[0], np.asarray(found[1])
+    value, dz = found[0], as_array("loss", found[1])
     scalar("loss", value, "iufc")
     if (dz.shape, dz.dtype) != (z.shape, z.dtype):
         got, needs = (f"{a.dtype} of shape {a.shape}" for a in (dz, z))
@@ -162,7 +162,7 @@ def last(run: Unrolled, lengths: ArrayLike) -> Array:
 
 def scalar(name: str, value: Any, kinds: str, needs: str = "one number") -> None:
     """Raise unless ``value`` has no axes and a dtype of these kinds."""
-    got = np.asarray(value)
+    got = as_array(name, value)
     if got.shape or got.dtype.kind not in kinds:
         raise TypeError(f"{name}: got dtype {got.dtype} and shape {got.shape}, needs {needs}")
 
@@ -177,12 +177,10 @@ def _run(cell: Cell, network: Network, x: Array, s0: Array | None) -> tuple[Unro
     return run, V, c
 
 
-def _targets(batch: Batch) -> tuple[Array, Array]:
+def targets(batch: Batch) -> tuple[Array, Array]:
     """The target and the counts of a batch, checked against each other."""
     instance("batch", batch, Batch)
-    target, counts = np.asarray(batch.target), np.asarray(batch.counts)
-    if counts.dtype != bool:
-        raise TypeError(f"counts: got dtype {counts.dtype}, needs bool")
+    target, counts = as_array("target", batch.target), as_array("counts", batch.counts, "b")
     if not counts.any():
         raise ValueError("counts: got no step that is True, needs one")
     if target.shape[:2] != counts.shape:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ._arguments import CODES, DTYPES, REAL, Array, number
+from ._arguments import REAL, Array, as_array, number
 
 Tree = TypeVar("Tree", bound=tuple[Any, ...])
 RANGES: dict[str, tuple[float, float]] = {
@@ -36,7 +36,7 @@ def clip_by_norm(gradients: Tree, limit: float) -> Tree:
         array([2.])
     """
     limit = _real("limit", limit)
-    return shortened(gradients, _finite_norm(gradients, "fdc"), limit)
+    return shortened(*_finite(gradients, "fdc"), limit)
 
 
 @np.errstate(all="ignore")
@@ -52,7 +52,7 @@ def clip_by_value(gradients: Tree, limit: float) -> Tree:
         array([ 0.5, -1. ])
     """
     limit = _real("limit", limit)
-    _finite_norm(gradients, "fd")
+    gradients, _ = _finite(gradients, "fd")
     return each(lambda g: np.clip(g, -limit, limit), gradients)
 
 
@@ -67,7 +67,8 @@ class Optimiser(NamedTuple):
     """A rule of descent, without a state of its own; checkpoints tell them apart by ``name``.
 
     ``step(parameters, gradients, moments)`` returns the parameters and the moments after one
-    update; ``sums`` is how many running sums it keeps.
+    update; ``sums`` is how many running sums it keeps. Those of this package raise TypeError or
+    ValueError unless parameters are float32 or float64, and gradients and sums of the same form.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Optimiser(NamedTuple):
 
     def start(self, parameters: Any) -> Moments:
         """The moments before the first update: zeros."""
-        return Moments(0, (each(np.zeros_like, parameters),) * self.sums)
+        return Moments(0, tuple(each(np.zeros_like, parameters) for _ in range(self.sums)))
 
 
 def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Optimiser:
@@ -155,12 +156,23 @@ def _optimiser(rule: str, sums: int, rate: float, until: Any, **numbers: float) 
     rate, *others = (_real(name, value) for name, value in ({"rate": rate} | numbers).items())
     until = None if until is None else number("until", until, 1)
     words = ", ".join(map(str, (rate, *others, f"{until=}")))
-    return Optimiser(f"{rule}({words})", sums, partial(_step, rule, others, rate, until))
+    return Optimiser(f"{rule}({words})", sums, partial(_step, rule, sums, others, rate, until))
 
 
+@np.errstate(under="ignore")
 def _step(
-    rule: str, numbers: Any, rate: float, until: Any, parameters: Any, gradients: Any, at: Moments
+    rule: str,
+    count: int,
+    numbers: Any,
+    rate: float,
+    until: Any,
+    parameters: Any,
+    gradients: Any,
+    at: Moments,
 ) -> tuple[Any, Moments]:
+    parameters = each(partial(as_array, "parameters", dtypes="fd"), parameters)
+    gradients = fitting("gradients", gradients, parameters)
+    sums = fitting("sums of moments", at.sums, (parameters,) * count)
     t, now = at.updates + 1, rate if until is None else rate * max(0.0, 1 - at.updates / until)
 
     def moved(a: Array, g: Array, *sums: Array) -> list[Array]:
@@ -183,14 +195,13 @@ def _step(
                 unbiased, root = now / (1 - b1**t), np.sqrt(squares) * (1 - b2**t) ** -0.5
                 return [a - unbiased * mean / (root + epsilon), mean, squares]
 
-    found = each(moved, parameters, gradients, *at.sums)
-    parameters, *sums = (each(itemgetter(i), found) for i in range(1 + len(at.sums)))
+    found = each(moved, parameters, gradients, *sums)
+    parameters, *sums = (each(itemgetter(i), found) for i in range(1 + count))
     return parameters, Moments(t, tuple(sums))
 
 
-def _real(name: str, value: Any) -> float:
-    least, most = RANGES[name]
-    return float(number(name, value, least, most, REAL))
+def _real(name: str, value: Any) -> Any:
+    return number(name, value, *RANGES[name], REAL)
 
 
 def each(function: Callable[..., Any], first: Any, *others: Any) -> Any:
@@ -213,6 +224,27 @@ def leaves(tree: Any, name: str = "") -> dict[str, Any]:
         return {name.strip(): tree}
     fields = zip(getattr(tree, "_fields", range(len(tree))), tree, strict=True)
     return {k: a for field, part in fields for k, a in leaves(part, f"{name} {field}").items()}
+
+
+def fitting(name: str, tree: Any, like: Any) -> Any:
+    """A tree as arrays, if their names, dtypes and shapes are those of another; else ValueError."""
+    if not _alike(tree, like):  # which costs less, at each update, than their names
+        tree = each(partial(as_array, name), tree)
+        got, needs = (
+            ", ".join(f"{k} {np.asarray(a).dtype}{np.shape(a)}" for k, a in leaves(t).items())
+            for t in (tree, like)
+        )
+        if got != needs:
+            raise ValueError(f"{name}: got {got}, needs {needs}")
+    return tree
+
+
+def _alike(tree: Any, like: Any) -> bool:
+    if not isinstance(like, tuple):
+        return type(tree) is np.ndarray and (tree.dtype, tree.shape) == (like.dtype, like.shape)
+    fields = getattr(like, "_fields", ())
+    same = isinstance(tree, tuple) and getattr(tree, "_fields", ()) == fields
+    return same and len(tree) == len(like) and all(map(_alike, tree, like))
 
 
 @np.errstate(all="ignore")
@@ -240,12 +272,13 @@ def shortened(gradients: Tree, size: float, limit: float) -> Tree:
     return each(lambda g: (g / wide * limit).astype(g.dtype), gradients)
 
 
-def _finite_norm(gradients: Any, dtypes: str) -> float:
+def _finite(gradients: Tree, dtypes: str) -> tuple[Tree, float]:
+    """The gradients as arrays of one of the dtypes, and their norm."""
     named("gradients", gradients)
     for name, g in leaves(gradients).items():
-        if g is not None and CODES.get((dtype := np.asarray(g).dtype).char, "none") not in dtypes:
-            needs = " or ".join(DTYPES[code] for code in dtypes)
-            raise TypeError(f"gradients: got dtype {dtype} for {name}, needs {needs}")
+        if g is not None:
+            as_array(f"gradients {name}", g, dtypes)
+    gradients = each(np.asarray, gradients)
     if not np.isfinite(size := norm(gradients)):
         raise ValueError(f"gradients: got a norm of {size}, needs finite numbers")
-    return size
+    return gradients, size

@@ -8,7 +8,7 @@ read in full, in a stored copy, for alphabets, lengths, encodings and criteria.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ._arguments import REAL, Array, array, instance, number
-from .network import Batch
+from .network import Batch, targets
 
 
 class Task(ABC):
@@ -42,16 +42,18 @@ class Task(ABC):
 
     def right(self, y: Array, batch: Batch) -> Array:
         """Which sequences, (B,), the outputs ``y`` (T, B, m) get right at all steps that count."""
-        right = self.steps_right(self.outputs(y, batch), batch)
-        return np.all(right | ~batch.counts, axis=0)
+        y, batch = self._judged(y, batch)
+        return np.all(self.steps_right(y, batch) | ~batch.counts, axis=0)
 
     def steps_right(self, y: Array, batch: Batch) -> Array:
         """For each step and sequence, (T, B), whether the outputs are right."""
         return np.all(self.misses(y, batch) < self.within, axis=-1)
 
+    @np.errstate(under="ignore")
     def error(self, y: Array, batch: Batch) -> Array:
         """The squared error of each sequence, (B,): summed over outputs, mean over its steps."""
-        squared = (self.misses(self.outputs(y, batch), batch) ** 2).sum(axis=-1)
+        y, batch = self._judged(y, batch)
+        squared = (self.misses(y, batch) ** 2).sum(axis=-1)
         return np.where(batch.counts, squared, 0).sum(axis=0) / batch.counts.sum(axis=0)
 
     def learned(self, outputs: Callable[[Array], Array], rng: Generator) -> bool:
@@ -67,7 +69,8 @@ class Task(ABC):
             if not self.right(y, batch).all():
                 return False
             errors.append(self.error(y, batch))
-        return bool(np.concatenate(errors).mean() < self.below)
+        with np.errstate(under="ignore"):
+            return bool(np.concatenate(errors).mean() < self.below)
 
     def misses(self, y: Array, batch: Batch) -> Array:
         """The absolute error of each output, (T, B, m); a symbol's target is one-hot."""
@@ -75,10 +78,30 @@ class Task(ABC):
         return np.abs(y - (np.eye(self.m)[target] if target.ndim == 2 else target))
 
     def outputs(self, y: Array, batch: Batch) -> Array:
-        """``y``, if its shape fits the batch; else ValueError."""
-        instance("batch", batch, Batch)
+        """``y``, if it fits the batch, and the batch the task; else TypeError or ValueError."""
+        return self._judged(y, batch)[0]
+
+    def _judged(self, y: Array, batch: Batch) -> tuple[Array, Batch]:
+        """Outputs, and the batch that they are of."""
+        batch = self._checked(batch)
         T, B = batch.counts.shape
-        return array("y", y, "T B m", T=T, B=B, m=self.m)
+        return array("y", y, "T B m", T=T, B=B, m=self.m), batch
+
+    def _checked(self, batch: Batch) -> Batch:
+        """A batch of this task as arrays, with targets of 0 at steps that do not count."""
+        target, counts = targets(batch)
+        sizes = {"d": self.d, "m": self.m, **dict(zip("TB", counts.shape, strict=False))}
+        x = array("x", batch.x, "T B d", "fdib", **sizes)
+        if not counts.any(axis=0).all():
+            b = counts.any(axis=0).argmin()
+            raise ValueError(f"counts: got no step that is True in sequence {b}, needs one")
+        target = target.copy()
+        target[~counts] = 0
+        form = ("T B", "i") if target.ndim == 2 else ("T B m", "fdi")
+        target = array("target", target, *form, **sizes)
+        for label in (target.min(), target.max()) if target.ndim == 2 else ():
+            number("label in target", label, 0, self.m - 1)
+        return Batch(x, target, counts)
 
 
 @dataclass(frozen=True)
@@ -113,9 +136,11 @@ class TemporalXOR(Task):
         predictable = np.arange(1, len(y) + 1) % 3 == 2
         return (self.misses(y, batch)[..., 1] < 0.5) | ~predictable[:, None]
 
+    @np.errstate(under="ignore")
     def by_phase(self, y: Array, batch: Batch) -> Array:
         """Mean squared error, (3,), at bits of position 0, 1, 2 modulo 3; 1/4 if all are 1/2."""
-        squared = self.misses(self.outputs(y, batch), batch)[..., 1] ** 2
+        y, batch = self._judged(y, batch)
+        squared = self.misses(y, batch)[..., 1] ** 2
         phase = np.arange(1, len(y) + 1) % 3
         return np.array([squared[phase == k].mean() for k in range(3)])
 
@@ -260,6 +285,9 @@ class Reber(Task):
     d, m, successive = 7, 7, 512
     symbols: ClassVar[str] = "BTSXPVE"
 
+    def __post_init__(self) -> None:
+        instance("embedded", self.embedded, bool)
+
     def string(self, rng: Generator) -> str:
         """A random string of the grammar, from B to E."""
         instance("rng", rng, Generator)
@@ -272,9 +300,9 @@ class Reber(Task):
     def draw(self, rng: Generator) -> tuple[Array, Array, Array]:
         return self._steps(self.string(rng))
 
-    def encode(self, strings: Sequence[str]) -> Batch:
+    def encode(self, strings: Iterable[str]) -> Batch:
         """Strings of two or more symbols, of the grammar or not, as a batch; else ValueError."""
-        if len(strings) == 0:
+        if not (strings := list(strings)):
             raise ValueError("strings: got none, needs at least one")
         for string in strings:
             if len(string) < 2 or not set(string) <= set(self.symbols):
@@ -287,7 +315,7 @@ class Reber(Task):
 
     def may_follow(self, batch: Batch) -> Array:
         """Which symbols, (T, B, 7), the grammar allows next; ValueError outside the grammar."""
-        instance("batch", batch, Batch)
+        batch = self._checked(batch)
         rows, allowed = _automaton(self.embedded), np.zeros(batch.x.shape, bool)
         for b, steps in enumerate(batch.counts.sum(axis=0)):
             state = 0
@@ -309,7 +337,7 @@ class Reber(Task):
         The grammar's own probabilities are 0, 1/2 and 1; 0.3 leaves room for a network's error.
         """
         number("threshold", threshold, 0, 1, REAL)
-        y = self.outputs(y, batch)
+        y, batch = self._judged(y, batch)
         given = np.take_along_axis(y, batch.target[..., None], axis=-1)[..., 0]
         return np.all((given >= threshold) | ~batch.counts, axis=0)
 

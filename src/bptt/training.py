@@ -11,14 +11,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.random import Generator
 
-from ._arguments import REAL, Array, OutOfRange, array, instance, number, same_precision
+from ._arguments import REAL, Array, OutOfRange, array, as_array, instance, number, same_precision
 from .cells import Cell
 from .network import NONE, Batch, Descent, Loss, Network, loss_and_gradients, scalar
-from .optimisers import Moments, Optimiser, each, leaves, named, norm, shortened
+from .optimisers import Moments, Optimiser, each, fitting, leaves, named, norm, shortened
 
-PART = ".part"  # what the name of a checkpoint ends with until all of it is written
+PART = ".bptt-part"  # what the name of a checkpoint ends with until all of it is written
 AXES = ("gates*n n", "gates*n d", "gates*n", "m n", "m")
-FORMAT = "bptt.fit 1"  # the first thing a checkpoint says; count on if older ones cannot be read
+FORMAT = "bptt.fit 2"  # the first thing a checkpoint says; count on if older ones cannot be read
 
 
 class History(NamedTuple):
@@ -44,6 +44,8 @@ class History(NamedTuple):
         """Draw the losses and their running mean on matplotlib's axes, and what stopped them."""
         updates, width = np.arange(1, self.updates + 1), 1 + self.updates // 50
         ax.set(xlabel="update", ylabel="loss", yscale="log")
+        if not self.updates:
+            return
         (line,) = ax.plot(updates, self.losses, linewidth=0.5, alpha=0.5)
         mean = np.convolve(self.losses, np.full(width, 1 / width), "valid")
         ax.plot(updates[width - 1 :], mean, color=line.get_color())
@@ -127,14 +129,15 @@ def _through(
 ) -> Descent:
     """The loss and its gradients, with the batch in the precision of the network."""
     instance("sample", batch, Batch)
-    (x, target, counts), dtype = map(np.asarray, batch), network.W.dtype
-    if target.dtype.kind == "f":
-        target = target.astype(dtype, copy=False)
-    batch = Batch(x.astype(dtype, copy=False), target, counts)
+    x, target = array("x", batch.x, "T B d", "fdib"), as_array("target", batch.target)
+    with np.errstate(all="ignore"):  # what is too large, the run and the loss will say
+        x = x.astype(network.W.dtype, copy=False)
+        target = target.astype(x.dtype, copy=False) if target.dtype.kind == "f" else target
+    batch = Batch(x, target, batch.counts)
     found = loss_and_gradients(cell, network, batch, loss, state, window=window)
-    if carry and not counts[-1].all():
+    if carry and not (at_last := np.asarray(batch.counts)[-1]).all():
         raise ValueError(
-            f"counts: got False at the last step of sequence {counts[-1].argmin()}, needs True "
+            f"counts: got False at the last step of sequence {at_last.argmin()}, needs True "
             "where the state is carried; or use descend with a function that returns "
             "last(run, lengths) as its state"
         )
@@ -177,7 +180,8 @@ def descend(
             succeeded and ends; asked after each ``every`` updates, at least 1, and after the last.
         carry (bool): ``state`` is the last one of the batch before, as a number: nothing is
             differentiated through it. Without, and where a sequence of batches begins, it is None.
-        checkpoint (path, optional): A file to save to after each ``every`` updates and the last.
+        checkpoint (path, optional): A file to save to after each ``every`` updates and the last,
+            by way of one beside it whose name ends with ``.bptt-part``.
         resume (bool): Go on from the checkpoint, if it is there.
         progress (bool): Show a bar on the standard output, with tqdm.
     Returns:
@@ -198,8 +202,8 @@ def descend(
     instance("function", function, Callable)
     named("parameters", parameters)
     arrays = {name: array(name, a, "...", "fd") for name, a in leaves(parameters).items()}
-    dtype, parameters = same_precision(**arrays), each(np.asarray, parameters)
-    draw: Any = sample
+    dtype = same_precision(**arrays)
+    parameters = each(lambda a: np.asarray(a, dtype), parameters)
     batches: Any = () if callable(sample) else sample
     if hasattr(sample, "_fields"):
         raise TypeError(f"sample: got one {type(sample).__name__}, needs a list of them")
@@ -208,19 +212,18 @@ def descend(
     instance("optimiser", optimiser, Optimiser)
     steps, every = number("steps", steps, 1), number("every", every, 1)
     instance("rng", rng, Generator)
-    limits = {"clip": clip, "clip_value": clip_value}
-    for name, limit in limits.items():
-        limits[name] = None if limit is None else float(number(name, limit, 0, kinds=REAL))
+    given = {"clip": clip, "clip_value": clip_value}
+    limits = {k: v if v is None else number(k, v, 0, kinds=REAL) for k, v in given.items()}
     if None not in limits.values():
         raise ValueError("clip, clip_value: got both, needs one of them")
-    for name, given in (("carry", carry), ("resume", resume), ("progress", progress)):
-        instance(name, given, bool)
+    for name, flag in (("carry", carry), ("resume", resume), ("progress", progress)):
+        instance(name, flag, bool)
     if criterion is not None:
         instance("criterion", criterion, Callable)
     path = None if checkpoint is None else _path(checkpoint)
     training = {
         **{"format": FORMAT, **_identity(function), "optimiser": optimiser.name},
-        "network": [f"{dtype}{shape}" for _, dtype, shape in _forms(parameters)],
+        "network": [f"{dtype}{a.shape}" for a in leaves(parameters).values()],
         "generator": type(rng.bit_generator).__name__,
         **{"batches": len(batches), **limits, "every": every, "carry": carry},
     }
@@ -229,16 +232,17 @@ def descend(
     if path and resume and path.exists():
         at = _load(path, training, at, rng)
     start, stop = at.history.updates, max(steps, at.history.updates)
-    losses, norms = np.full((2, stop), np.nan)
-    losses[:start], norms[:start] = at.history[:2]
+    trace = np.array(at.history[:2])  # made longer as it fills: steps may be a mere bound
     updates = _counted(start, start if any(at.history[3:]) else stop, progress)
     safe = at, rng.bit_generator.state  # both at once, wherever it is interrupted
     try:
         for step in updates:
-            batch = batches[step % len(batches)] if batches else draw(rng)
+            batch = batches[step % len(batches)] if batches else cast(Any, sample)(rng)
             state = at.state if carry and step % (len(batches) or stop) else None
-            found = _update(function, at, batch, state, optimiser, limits)
-            losses[step], norms[step], after = found
+            *numbers, after = _update(function, at, batch, state, optimiser, limits)
+            if step == trace.shape[1]:
+                trace = np.hstack([trace, np.empty((2, step + 100))])
+            trace[:, step] = numbers
             at = after or at
             if carry and after and not after.state.size:
                 raise ValueError("carry: got a function that returns no state, needs one")
@@ -246,8 +250,8 @@ def descend(
             solved = after is not None and due and _succeeded(criterion, at.network)
             size = np.shape(batch.x)[1] if isinstance(batch, Batch) else 1
             sequences = at.history.sequences + size
-            history = History(losses[: step + 1], norms[: step + 1], sequences, solved, not after)
-            at = at._replace(history=history)
+            losses, norms = trace[:, : step + 1]
+            at = at._replace(history=History(losses, norms, sequences, solved, not after))
             if due and path:
                 _save(path, training, at, rng.bit_generator.state)
             safe = at, rng.bit_generator.state
@@ -281,7 +285,7 @@ def _update(
         if (limit := limits["clip_value"]) is not None:
             gradients = each(lambda g: np.clip(g, -limit, limit), gradients)
         network, moments = optimiser.step(at.network, gradients, at.moments)
-    network, sums = each(np.asarray, (network, moments.sums))  # also what has no axes
+    network, sums = fitting("optimiser", (network, moments.sums), (at.network, at.moments.sums))
     finite = all(np.isfinite(a).all() for a in (loss, size, *leaves((network, sums)).values()))
     after = Fit(network, at.history, state, Moments(moments.updates, sums))
     return loss, size, after if finite else None
@@ -295,12 +299,7 @@ def _descent(found: Any, parameters: Any) -> Descent:
     scalar("loss of function", found.loss, "iuf")
     instance("gradients of function", found.gradients, type(parameters))
     instance("state of function", found.state, np.ndarray)
-    gradients = each(np.asarray, found.gradients)
-    forms = _forms(gradients), _forms(parameters)
-    if forms[0] != forms[1]:
-        got, needs = (", ".join(f"{k} {dtype}{shape}" for k, dtype, shape in f) for f in forms)
-        raise ValueError(f"gradients of function: got {got}, needs {needs}")
-    return found._replace(gradients=gradients)
+    return found._replace(gradients=fitting("gradients of function", found.gradients, parameters))
 
 
 def _succeeded(criterion: Any, parameters: Any) -> bool:
@@ -309,18 +308,19 @@ def _succeeded(criterion: Any, parameters: Any) -> bool:
     return bool(answer)
 
 
-def _forms(tree: Any) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
-    return [(name, np.asarray(a).dtype, np.shape(a)) for name, a in leaves(tree).items()]
-
-
 def _identity(function: Any) -> dict[str, Any]:
     """What a checkpoint tells functions apart by."""
     kind = getattr(function, "func", function)  # of a partial
     if kind is _through:
         cell, loss, window, _ = function.args
-        return {"cell": repr(cell), "loss": getattr(loss, "__name__", ""), "window": window}
+        return {"cell": f"{cell!r} of {_origin(cell)}", "loss": _origin(loss), "window": window}
+    return {"function": _origin(kind)}
+
+
+def _origin(kind: Any) -> str:
+    """The module and name of a function, or of the class of another object."""
     kind = kind if hasattr(kind, "__qualname__") else type(kind)
-    return {"function": f"{kind.__module__}.{kind.__qualname__}"}
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _save(path: Path, training: dict[str, Any], at: Fit, state: Any) -> None:
