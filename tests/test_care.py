@@ -2,6 +2,7 @@
 
 import importlib
 import pickle
+import re
 import sys
 
 import numpy as np
@@ -109,6 +110,11 @@ LONG = np.linspace(0, 1, 9)
         (Leaky(np.float64(0.2), "s"), "LEAKY(leak=0.2, at='s')"),
         (Leaky(np.array([0.5, 1.0])), "LEAKY(leak=[0.5, 1.0], at='h')"),
         (Leaky(LONG[:8]), f"LEAKY(leak={LONG[:8].tolist()}, at='h')"),
+        (
+            Leaky([1, (LONG[:1], "a"), {"b": LONG[:2]}]),
+            "LEAKY(leak=[1, ([0.0], 'a'), {'b': [0.0, 0.125]}], at='h')",
+        ),
+        (Leaky(bptt.Params(LONG[:1], 1, 2)), "LEAKY(leak=Params(W=[0.0], U=1, b=2), at='h')"),
         (Renaming(0.2), "RENAMING(a=0.2)"),
         (Caching(), "CACHING"),
     ],
@@ -133,12 +139,22 @@ def test_a_long_parameter_is_told_by_its_hash():
     assert len(repr(Leaky(LONG))) == len("LEAKY(leak=float64(9,)#0123456789abcdef, at='h')")
 
 
+HELD = (
+    lambda a: [a],
+    lambda a: (a, 1),
+    lambda a: {"a": a},
+    lambda a: [({"a": a},)],
+    lambda a: bptt.Params(a, 0, 0),
+)
+
+
 def test_cells_are_equal_by_class_and_parameters():
     moved = LONG.copy()
     moved[4] = np.nextafter(moved[4], 1)
     different = [
         bptt.ELMAN, bptt.GRU, bptt.TORCH_GRU, Leaky(0.2), Leaky(0.9), Leaky(0.2, "s"), Leaky(LONG),
         Leaky(moved), Leaky(LONG.astype(np.float32)), Renaming(0.2), Renaming(0.9),
+        *(Leaky(held(a)) for a in (LONG, moved, LONG[3:6], moved[3:6]) for held in HELD),
     ]  # fmt: skip
     for k, a in enumerate(different):
         for j, b in enumerate(different):
@@ -195,6 +211,38 @@ def test_underflow_is_no_error(name, way):
         agree(way(p.run(), dh), expected, 0)
         bptt.jacobians(p.run())
         bptt.sensitivity(p.run())
+
+
+@cells
+def test_underflow_in_the_derivatives_of_a_step_is_no_error(name):
+    _, params, x, s0, _ = problem(name, T=3, B=1, d=1, n=2)
+    params = bptt.Params(*(1e-200 * a for a in params))
+    run = bptt.unroll(oracle.CELLS[name], params, x, 1e-200 * s0)
+    with np.errstate(all="raise"):
+        run.partials(slice(None))
+        bptt.jacobians(run)
+
+
+@ways
+@pytest.mark.parametrize("state", ["warn", "raise", "ignore"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_a_gradient_out_of_range_is_told(way, state, dtype):
+    params = bptt.Params(*(np.full(shape, 10, dtype) for shape in ((1, 1), (1, 1), 1)))
+    x = np.zeros((400, 1, 1), dtype)
+    run = bptt.unroll(bptt.ELMAN, params._replace(b=0 * params.b), x)
+    whole = {"truncated": lambda run, dh: bptt.truncated(run, dh, 400)}
+    said = rf"^gradient with respect to [Wb]: got numbers too large for {np.dtype(dtype)}$"
+    with np.errstate(all=state), pytest.raises(bptt.OutOfRange, match=said):
+        whole.get(way, WAYS[way])(run, x + 1)
+
+
+@pytest.mark.parametrize("way", ["backward", "truncated"])
+def test_a_gradient_by_the_inputs_out_of_range_is_told(way):
+    params = bptt.Params(np.zeros((1, 1)), np.full((1, 1), 1e200), np.zeros(1))
+    x = np.zeros((3, 1, 1))
+    run = bptt.unroll(bptt.ELMAN, params, x)
+    with pytest.raises(bptt.OutOfRange, match=r"^gradient with respect to x: got numbers too larg"):
+        WAYS[way](run, x + 1e200)
 
 
 def test_checkpointed_tells_both_kinds():
@@ -279,6 +327,25 @@ def test_too_little_room_for_q_is_named(gates, kept):
         bptt.unroll(narrow, params, np.ones((4, 1, 2)))
 
 
+def test_steps_that_are_no_slice_are_named():
+    with pytest.raises(TypeError, match=r"^steps: got int, needs slice$"):
+        problem("ELMAN", T=3, B=2, d=2, n=2).run().partials(2)
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ([[[1.0]]], "p: got numbers alone, needs an array (..., n), such as ones like h"),
+        ([[[LONG, 1], [LONG]]], "p: got rows of length [2, 1], needs one length, from 1"),
+        ([[]], "p: got rows of length [], needs one length, from 1"),
+        ([[[LONG]], [[]]], "q: got rows of length [0], needs one length, from 1"),
+    ],
+)
+def test_entries_that_make_no_table_are_named(tables, said):
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        bptt.Partials.of(*tables)
+
+
 def test_entries_make_a_table():
     entry, row = np.arange(24.0).reshape(2, 3, 4), np.arange(4.0)
     table = bptt.Partials.of([[entry, 0.5], [row, 0]], [[1.0], [2.0 * entry]])
@@ -290,6 +357,9 @@ def test_entries_make_a_table():
     assert np.array_equal(table.q[..., 1, 0, :], 2 * entry)
     assert bptt.Partials.of([[entry.astype(np.float32), 1]]).p.dtype == np.float32
     assert bptt.Partials.of([[entry]]).q is None
+    numbers = bptt.Partials.of([[row.astype(np.float32)]], [[1, 0.5]]).q
+    assert (numbers.shape, numbers.dtype) == ((1, 2, 4), np.float32)
+    assert np.array_equal(numbers[0], [[1] * 4, [0.5] * 4])
 
 
 # Arguments

@@ -149,6 +149,18 @@ def test_saturated_gates_are_0_or_1_in_a_complex_run_too(name, size):
     assert np.isfinite(s).all()
 
 
+@pytest.mark.parametrize("size", [87, 100, 400])
+def test_a_gate_that_is_nearly_shut_is_the_same_in_a_complex_run(size):
+    params = bptt.Params(np.zeros((4, 1)), np.zeros((4, 1)), np.array([-size, -size, 1.0, 0.0]))
+
+    def run(b):
+        return bptt.unroll(bptt.LSTM, params._replace(b=b), np.ones((1, 1, 1)), [[0.0, 0.5]])
+
+    assert difference(run(params.b + 0j).s, run(params.b).s) <= ROUNDING
+    by_b = bptt.complex_step(lambda b: run(b).h[1:].sum(), params.b)
+    assert difference(bptt.backward(run(params.b), np.ones((1, 1, 1))).b, by_b) <= ROUNDING
+
+
 @cells
 def test_partial_derivatives_are_the_same_for_one_step_or_many(name):
     run = problem(name, T=4, B=3, d=2, n=5).run()
@@ -205,9 +217,31 @@ class DoubledLSTM(type(bptt.LSTM)):
         return bptt.Partials(2 * super().partials(before, s, kept).p)
 
 
-def test_a_subclass_with_partials_of_its_own_does_not_inherit_its_parents_shortcut():
+class Doubling:
+    def partials(self, before, s, kept):
+        return bptt.Partials(2 * super().partials(before, s, kept).p)
+
+
+class MixedLSTM(Doubling, type(bptt.LSTM)):
+    pass
+
+
+class AssignedLSTM(type(bptt.LSTM)):
+    pass
+
+
+class OwnLSTM(type(bptt.LSTM)):
+    def __init__(self):
+        self.partials = DoubledLSTM().partials
+
+
+AssignedLSTM.partials = DoubledLSTM().partials
+
+
+@pytest.mark.parametrize("kind", [DoubledLSTM, MixedLSTM, AssignedLSTM, OwnLSTM])
+def test_partials_are_never_passed_by_for_the_shortcut_of_a_parent(kind):
     p = problem("LSTM", T=7, B=2, d=3, n=4)
-    doubled = bptt.unroll(DoubledLSTM(), p.params, p.x, p.s0)
+    doubled = bptt.unroll(kind(), p.params, p.x, p.s0)
     oracle.agree(bptt.backward(doubled, p.dh), bptt.truncated(doubled, p.dh, 7), 1e-13)
     assert difference(bptt.backward(doubled, p.dh).W, bptt.backward(p.run(), p.dh).W) > 0.1
 

@@ -371,16 +371,21 @@ def test_what_dh_returns_in_a_run_of_another_precision():
     )
 
 
-def test_a_gradient_that_explodes_is_told():
-    params = bptt.Params(*(np.full(shape, 2, "f") for shape in ((1, 1), (1, 1), 1)))
-    params = params._replace(b=0 * params.b)
-    x = np.zeros((200, 1, 1), "f")
-    with np.errstate(over="ignore", invalid="ignore"):
-        assert np.isinf(bptt.backward(bptt.unroll(bptt.ELMAN, params, x), x + 1).s0)
-        with pytest.raises(
-            FloatingPointError, match=r"^gradient with respect to the state before step \d+: too"
-        ):
-            bptt.checkpointed(bptt.ELMAN, params, x, lambda steps, h: 0 * h + 1, checkpoints=3)
+@pytest.mark.parametrize("state", ["warn", "raise", "ignore"])
+@pytest.mark.parametrize(
+    ("W", "U", "x", "dh", "T"),
+    [
+        (2, 2, 0, 1, 200),  # explodes from step to step
+        (0.5, 1e-30, 1e30, 1e10, 3),  # is too large at once
+        (0, 0, 1, 3e38, 2),  # is the sum over segments
+    ],
+)
+def test_a_gradient_out_of_range_is_told(W, U, x, dh, T, state):
+    W, U, x, dh = (np.full((len_, 1, 1), a, "f") for a, len_ in ((W, 1), (U, 1), (x, T), (dh, T)))
+    params = bptt.Params(W[0], U[0], np.zeros(1, "f"))
+    said = r"^gradient with respect to \w: got numbers too large for float32$"
+    with np.errstate(all=state), pytest.raises(bptt.OutOfRange, match=said):
+        bptt.checkpointed(bptt.ELMAN, params, x, lambda at, h: dh[at], checkpoints=3, segment=1)
 
 
 def test_a_wrong_segment_is_named():

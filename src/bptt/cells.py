@@ -8,7 +8,7 @@ run alone and are computed for many steps at once.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,12 +32,23 @@ class Partials(NamedTuple):
     def of(cls, p: Sequence[Sequence[Any]], q: Sequence[Sequence[Any]] | None = None) -> "Partials":
         """The tables from their entries, ``p[part][column]``, each an array (..., n) or a number.
 
+        Numbers take the shape and the dtype of the arrays, of which there must be one. Raises
+        ValueError if there is none, or if the rows of a table differ in length or are empty.
+
         Example:
             >>> import bptt, numpy as np
             >>> bptt.Partials.of([[np.ones((7, 2, 3)), 0.5]]).p.shape  # one gate, one direct column
             (7, 2, 1, 2, 3)
         """
-        return cls(_table(p), None if q is None else _table(q))
+        tables = {"p": p} if q is None else {"p": p, "q": q}
+        for name, rows in tables.items():
+            if len(set(lengths := [len(row) for row in rows])) != 1 or 0 in lengths:
+                raise ValueError(f"{name}: got rows of length {lengths}, needs one length, from 1")
+        entries = [entry for rows in tables.values() for row in rows for entry in row]
+        shape, dtype = np.broadcast_shapes(*map(np.shape, entries)), np.result_type(*entries)
+        if not shape:
+            raise ValueError("p: got numbers alone, needs an array (..., n), such as ones like h")
+        return cls(*(_table(rows, shape, dtype) for rows in tables.values()))
 
 
 class Cell(ByParameters, ABC):
@@ -57,10 +68,7 @@ class Cell(ByParameters, ABC):
     #: parameters of a unit beside its gates', row blocks of b below theirs, without rows in W and U
     own: int = 0
     order: tuple[int, ...] | None = None  #: of the gates within a step, if not that of W's rows
-
-    def __init_subclass__(cls) -> None:
-        if "partials" in vars(cls) and "_chained" not in vars(cls):
-            cls._chained = Cell._chained  # type: ignore[method-assign]  # a parent's is of its own
+    _chained: Callable[[Array, Array, Array], tuple[Partials, Array]]  # see _shortcut
 
     @property
     def gates(self) -> int:
@@ -89,29 +97,31 @@ class Cell(ByParameters, ABC):
         What is given is read-only, and what is returned is never written to.
         """
 
-    def _chained(self, before: Array, s: Array, kept: Array) -> tuple[Partials, Array | None]:
-        """The same in fewer numbers, if only the last gate and the last part of s_t act on h_t.
+    @property
+    def _shortcut(self) -> Callable[[Array, Array, Array], tuple[Partials, Array]] | None:
+        """``_chained``, unless a subclass, a mixin or the cell itself has ``partials`` after it.
 
-        For a cell with two parts, one of them direct, and the same derivatives for q as for p.
-        Returns a table of one row, the derivatives of h_t with respect to the last gate and of the
+        For a cell with two parts, one of them direct, and the same derivatives for q as for p, if
+        only the last gate and the last part of s_t act on h_t. It is :meth:`partials` in fewer
+        numbers: a table of one row, the derivatives of h_t with respect to the last gate and of the
         last part with respect to all else; and the derivative of h_t with respect to the last part,
-        (..., n). By default the whole table and None, which leave nothing to the chain rule.
+        (..., n).
         """
-        return self.partials(before, s, kept), None
+        every = map(vars, (self, *type(self).__mro__))
+        nearest = next(names for names in every if "_chained" in names or "partials" in names)
+        return self._chained if "_chained" in nearest else None
 
 
-def _table(rows: Sequence[Sequence[Any]]) -> Array:
-    """Entries [part][column] as one array (..., parts, columns, n); numbers stay in its dtype."""
-    entries = [entry for row in rows for entry in row]
-    dtype = np.result_type(*entries)
-    even = np.broadcast_arrays(*(np.asarray(entry, dtype) for entry in entries))
-    return np.stack(even, axis=-2).reshape(*even[0].shape[:-1], len(rows), -1, even[0].shape[-1])
+def _table(rows: Sequence[Sequence[Any]], shape: tuple[int, ...], dtype: Any) -> Array:
+    """Entries [part][column], brought to one shape (..., n), as (..., parts, columns, n)."""
+    even = [np.broadcast_to(np.asarray(entry, dtype), shape) for row in rows for entry in row]
+    return np.stack(even, axis=-2).reshape(*shape[:-1], len(rows), -1, shape[-1])
 
 
 def _logistic(negative: Array) -> None:
     """From -a to 1/(1 + exp(-a)), in place; ``scale`` has turned the sign of the rows of a."""
-    if negative.dtype.kind == "c":  # for which 1/(1 + inf) is not 0
-        np.minimum(negative, 88, out=negative)
+    if negative.dtype.kind == "c":  # complex128, for which 1/(1 + inf) is not 0
+        np.minimum(negative, 709.78, out=negative)  # beyond, the exponential is inf
     np.exp(negative, out=negative)
     negative += 1
     np.reciprocal(negative, out=negative)

@@ -14,6 +14,7 @@ from .recurrence import (
     ParameterGradients,
     Unrolled,
     adjoints,
+    finite,
     loss_derivative,
     to_columns,
     to_direct,
@@ -22,15 +23,15 @@ from .recurrence import (
 )
 
 
-@np.errstate(under="ignore")
+@np.errstate(all="ignore")  # the gradients are looked at
 def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> ParameterGradients:
     """The gradient taken apart by lag: how far back each summand of the product rule reaches.
 
     Summand l collects, over all loss times t, the path from :math:`h_t` back to the use of W, U and
     b at step t - l. Takes ``unrolled`` and ``dh`` as :func:`backward`, and the last lag wanted,
     ``max_lag``, which is T - 1 if not given. Returns W, U and b with a leading axis of lags, whose
-    sum is :func:`backward`, in time :math:`O(T^2)`. Raises TypeError or ValueError if ``dh`` does
-    not fit the run or ``max_lag`` is not from 0 to T - 1.
+    sum is :func:`backward`, in time :math:`O(T^2)`. Raises as :func:`backward`, and TypeError or
+    ValueError if ``max_lag`` is not from 0 to T - 1.
 
     Example:
         >>> import bptt, bptt.examples
@@ -44,17 +45,18 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Param
         weight_gradients(unrolled, steps, dp, dq)
         for steps, dp, dq, _ in _by_lag(unrolled, dh, lags)
     ]
-    return ParameterGradients(*map(np.stack, zip(*by_lag, strict=True)))
+    return finite(ParameterGradients(*map(np.stack, zip(*by_lag, strict=True))))
 
 
-@np.errstate(under="ignore")
+@np.errstate(all="ignore")  # the gradients are looked at
 def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
     """Truncated backpropagation through time: exactly the first ``window`` summands.
 
     Every loss reaches back over ``window`` uses of the parameters, from 1, its own step included; T
     or more keeps all. The initial state is used at step 1, at the same lag as :math:`x_1`. Takes
     ``unrolled`` and ``dh`` and returns Gradients as :func:`backward`, in time O(T window). Raises
-    TypeError or ValueError if ``dh`` or ``window`` does not fit. Source: Williams and Peng (1990).
+    as :func:`backward`, and TypeError or ValueError if ``window`` does not fit. Source: Williams
+    and Peng (1990).
 
     Example:
         >>> import bptt, bptt.examples
@@ -74,7 +76,7 @@ def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
         s0 += to_s0.reshape(s0.shape)
     x = (dq[:, : len(params.U)] @ params.U).reshape(unrolled.x.shape)
     W, U, b = weight_gradients(unrolled, slice(0, T), dp, dq)
-    return Gradients(W, U, b, x, s0)
+    return finite(Gradients(W, U, b, x, s0))
 
 
 def _by_lag(unrolled: Unrolled, dh: Array, lags: int) -> Iterator[tuple[Any, ...]]:

@@ -8,12 +8,21 @@ at a time; in ``tangents`` from the right.
 
 from contextlib import suppress
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.random import Generator
 
-from ._arguments import Array, OutOfRange, array, instance, number, precision, same_precision
+from ._arguments import (
+    Array,
+    OutOfRange,
+    array,
+    in_range,
+    instance,
+    number,
+    precision,
+    same_precision,
+)
 from .cells import Cell, Partials
 
 BLOCK = 2**18  # numbers in one gate table of a block of steps: many steps, but bounded memory
@@ -49,11 +58,15 @@ class ParameterGradients(Gradients):
     s0: None  # type: ignore[assignment]
 
 
+Found = TypeVar("Found", bound=Gradients)
+
+
 class Unrolled(NamedTuple):
     """A forward run: what :func:`unroll` was given, all states ``s`` (T + 1, B, k n), and what the
     cell has ``kept`` (T, kept, B, n) of each step for its partial derivatives.
 
-    All are the run's own, and read-only: a change of the parameters given does not reach it.
+    The arrays are the run's own, and read-only: a change of the parameters given does not reach it.
+    The cell is the one given: the parameters that it holds itself must stay as they are.
     """
 
     cell: Cell
@@ -67,11 +80,14 @@ class Unrolled(NamedTuple):
         """The hidden states, (T + 1, B, n), which are the first part of ``s``."""
         return self.s[..., : self.params.W.shape[1]]
 
+    @np.errstate(under="ignore")
     def partials(self, steps: slice) -> Partials:
         """The cell's partial derivatives at these steps; step t leads from s[t] to s[t + 1].
 
-        Raises ValueError if the cell hands over tables of another shape than it needs.
+        Raises TypeError if ``steps`` is no slice, ValueError if the cell hands over tables of
+        another shape than it needs.
         """
+        instance("steps", steps, slice)
         return self._fitting(self.cell.partials(*self._at(steps)), steps)
 
     def _at(self, steps: slice) -> tuple[Array, ...]:
@@ -208,14 +224,15 @@ def run_arguments(
     return Params(W, U, b), x, s0
 
 
-@np.errstate(under="ignore")
+@np.errstate(all="ignore")  # the gradients are looked at
 def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradients:
     r"""Backpropagation through time: the product rule from the left, last step first, in O(T).
 
     One sweep carries the adjoint :math:`\mathrm{d}L/\mathrm{d}s_t` through :math:`W h_{t-1}` to
     both factors. The weights' gradients are one matrix product over all steps of a block, which
-    bounds the memory. Raises TypeError or ValueError if ``dh`` or ``ds`` does not fit the run.
-    Source: Werbos (1990).
+    bounds the memory. Raises TypeError or ValueError if ``dh`` or ``ds`` does not fit the run;
+    OutOfRange, a FloatingPointError, if a gradient, or what it is computed from, is too large for
+    the precision. Source: Werbos (1990).
 
     Args:
         unrolled (Unrolled): The forward run of T steps.
@@ -244,10 +261,11 @@ def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradient
     every = given.ndim == 3
     s0 = np.zeros((B, k * n), dtype) if every else given
     W, U, b, x = (np.zeros(a.shape, dtype) for a in (*params, unrolled.x))
+    chained = cell._shortcut
     for steps in reversed(_blocks(T, B * len(W))):
-        table, through = cell._chained(*unrolled._at(steps))
-        if through is None:
-            unrolled._fitting(table, steps)
+        table, through = (
+            chained(*unrolled._at(steps)) if chained else (unrolled.partials(steps), None)
+        )
         adjoint = adjoints(dh[steps], k, dtype, 1)
         adjoint[-1] += s0.reshape(B, k, 1, n).swapaxes(0, 1)
         if every:
@@ -258,7 +276,15 @@ def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradient
             total += part
         np.matmul(dq[:, : len(U)], params.U, out=x[steps].reshape(len(dq), -1))
         s0 = adjoint[0].swapaxes(0, 1).reshape(s0.shape).copy()  # or a view keeps all of adjoint
-    return Gradients(W, U, b, x, s0)
+    return finite(Gradients(W, U, b, x, s0))
+
+
+def finite(gradients: Found) -> Found:
+    """The gradients, if all are finite; else OutOfRange, which names the first that is not."""
+    for name, g in zip(gradients._fields, gradients, strict=True):
+        if g is not None:
+            in_range(f"gradient with respect to {name}", g)
+    return gradients
 
 
 def _blocks(T: int, size: int) -> list[slice]:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ._arguments import Array, instance
-from .recurrence import ParameterGradients, Unrolled, loss_derivative
+from .recurrence import ParameterGradients, Unrolled, finite, loss_derivative
 
 
-@np.errstate(under="ignore")
+@np.errstate(all="ignore")  # the gradients are looked at
 def rtrl(unrolled: Unrolled, dh: Array) -> ParameterGradients:
     r"""Real-time recurrent learning: the product rule from the right, first step first.
 
@@ -28,7 +28,7 @@ def rtrl(unrolled: Unrolled, dh: Array) -> ParameterGradients:
     next(tangents)  # h_0 does not depend on the parameters
     total = sum(np.tensordot(*pair, axes=2) for pair in zip(dh, tangents, strict=True))
     W, U, b = np.split(total, [n, n + d], axis=1)
-    return ParameterGradients(W[:rows], U[:rows], b[:, 0])
+    return finite(ParameterGradients(W[:rows], U[:rows], b[:, 0]))
 
 
 @np.errstate(under="ignore")
@@ -48,6 +48,7 @@ def sensitivity(unrolled: Unrolled) -> Array:
     return np.stack([dh[:, :, :rows, :n] for dh in _tangents(unrolled)])
 
 
+@np.errstate(under="ignore")
 def jacobians(unrolled: Unrolled) -> Array:
     r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}`; for ELMAN :math:`D_t W`.
 
