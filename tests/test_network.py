@@ -198,6 +198,17 @@ def test_outputs_beyond_the_precision():
             case.descent()
 
 
+@pytest.mark.parametrize(("name", "states"), [("V", 1.0), ("c", 1e-9)])
+def test_a_gradient_of_the_output_layer_beyond_the_precision(name, states):
+    case = Case("ELMAN", "numbers")
+    W, U, b, V, c = case.network
+    case.network = Network(W, U * states, b * states, V * 1e-300, c)
+    case.s0 = case.s0 * states
+    case.loss = lambda z, target: (1.0, np.full(z.shape, 1e308))
+    with pytest.raises(OutOfRange, match=f"^gradient with respect to {name}: got numbers too large"):
+        case.descent()
+
+
 def test_a_derivative_that_is_no_number():
     case = Case("ELMAN")
     case.loss = lambda z, target: (1.0, np.full(z.shape, np.nan))

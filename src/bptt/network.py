@@ -105,8 +105,8 @@ def loss_and_gradients(
     :func:`mean_squared_error` or another function of the outputs (rows, m) and the targets (rows,
     …) of all steps that count, which returns the loss and its derivative with respect to the
     outputs. Raises TypeError or ValueError if an argument does not fit; OutOfRange, a
-    FloatingPointError, if the outputs or their gradients are too large for the precision. What the
-    loss itself raises comes through.
+    FloatingPointError, if the outputs or a gradient are too large for the precision. What the loss
+    itself raises comes through.
 
     Example:
         >>> import numpy as np, bptt
@@ -136,7 +136,9 @@ def loss_and_gradients(
         dh = np.zeros(h.shape, dz.dtype)
         dh[counts] = in_range("dh", dz @ V)
         by = backward(run, dh) if window is None else truncated(run, dh, window)
-        gradients = Network(*by[:3], dz.T @ rows, dz.sum(axis=0))
+        by_V = in_range("gradient with respect to V", dz.T @ rows)
+        by_c = in_range("gradient with respect to c", dz.sum(axis=0))
+        gradients = Network(*by[:3], by_V, by_c)
     return Descent(value, gradients, run.s[-1].copy(), by.x, by.s0)
 
 
