@@ -205,7 +205,9 @@ def test_a_gradient_of_the_output_layer_beyond_the_precision(name, states):
     case.network = Network(W, U * states, b * states, V * 1e-300, c)
     case.s0 = case.s0 * states
     case.loss = lambda z, target: (1.0, np.full(z.shape, 1e308))
-    with pytest.raises(OutOfRange, match=f"^gradient with respect to {name}: got numbers too large"):
+    with pytest.raises(
+        OutOfRange, match=f"^gradient with respect to {name}: got numbers too large"
+    ):
         case.descent()
 
 
