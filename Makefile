@@ -73,7 +73,7 @@ notebooks-test: .venv/installed
 
 # Lighthouse, median of five, for the figures of a release.
 audit: book
-	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit --prefix tests/site/audit
+	$(BIN)/npm ci --loglevel=error --ignore-scripts --no-fund --no-audit --prefix tests/site/audit
 	$(BIN)/node tests/site/audit/audit.mjs "$$(command -v chromium)" _build/html
 
 # A second build, compared byte by byte; SCOPE=--written executes no chapter again.
@@ -112,7 +112,7 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 \
 	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements-dev.txt \
 	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(BIN)/npm ci --silent --omit=dev --ignore-scripts --no-fund --no-audit
+	$(BIN)/npm ci --loglevel=error --omit=dev --ignore-scripts --no-fund --no-audit
 	@touch $@
 
 .venv-bench/installed: requirements-bench.txt
@@ -122,5 +122,5 @@ clean:
 
 # What the checks and the tests in a browser need from npm, beside what the book needs.
 node_modules/pyright: .venv/installed
-	$(BIN)/npm ci --silent --ignore-scripts --no-fund --no-audit
+	$(BIN)/npm ci --loglevel=error --ignore-scripts --no-fund --no-audit
 	@touch $@

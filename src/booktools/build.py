@@ -60,20 +60,12 @@ def execute(root: Path, pages: list[Page]) -> bool:
     if not waiting:
         return True
 
-    def run(notebook: NotebookNode) -> ExecutionResult:
-        # A line that reaches us in two parts, as the kernel happens to flush, stays one line.
-        start = time.perf_counter()
-        try:
-            return single_nb_execution(
-                notebook, str(root / "book"), TIMEOUT, allow_errors=False, coalesce_streams=True
-            )
-        except DeadKernelError as error:
-            return ExecutionResult(notebook, "", time.perf_counter() - start, error, str(error))
-
     failed = 0
     # Threads, for it is the kernels that work, each a process of its own.
     with isolated(root), ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = {pool.submit(run, job.nb): (page, cache, job) for page, cache, job in waiting}
+        jobs = {
+            pool.submit(executed, root, job.nb): (page, cache, job) for page, cache, job in waiting
+        }
         for k, done in enumerate(as_completed(jobs), start=1):
             (page, cache, job), result = jobs[done], done.result()
             faults = [f"{page.name}.md:{fault}" for fault in found_wrong(page, result)]
@@ -86,6 +78,20 @@ def execute(root: Path, pages: list[Page]) -> bool:
                 bundle = create_cache_bundle(job, None, None, result.time, None)
                 cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
     return not failed
+
+
+def executed(root: Path, notebook: NotebookNode, again: bool = True) -> ExecutionResult:
+    """The outcome of a notebook, also where its kernel dies, or does not start in two attempts."""
+    start = time.perf_counter()
+    try:
+        # A line that reaches us in two parts, as the kernel happens to flush, stays one line.
+        return single_nb_execution(
+            notebook, str(root / "book"), TIMEOUT, allow_errors=False, coalesce_streams=True
+        )
+    except RuntimeError as error:
+        if again and not isinstance(error, DeadKernelError):  # another may have taken its port
+            return executed(root, notebook, again=False)
+        return ExecutionResult(notebook, "", time.perf_counter() - start, error, str(error))
 
 
 def found_wrong(page: Page, result: ExecutionResult) -> list[str]:

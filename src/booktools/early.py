@@ -8,12 +8,13 @@ import ast
 import json
 import re
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
-from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -22,9 +23,23 @@ from pybtex.database.input.bibtex import Parser as BibTeX
 
 import bptt
 
-from . import exercises, explorables, mathematics
+from . import exercises, explorables, mathematics, schemas
+from .cache import files
 from .checks import PLACES, describes, names, needs_check, needs_check_of_its_own, verifies
-from .pages import Label, Mistake, Page, below, extensions, normal, read, settings, tree
+from .equations import is_whole
+from .pages import (
+    Label,
+    Mistake,
+    Page,
+    below,
+    extensions,
+    normal,
+    not_utf8,
+    read,
+    settings,
+    tree,
+)
+from .references import cited_as, misfit
 
 # Roles that refer, and the kinds of labels that they may lead to; None: to any.
 ROLES = {"eq": {"equation"}, "ref": None, "numref": None, "prf:ref": None, "exercise": {"exercise"}}
@@ -41,10 +56,13 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
 
     With ``only``, formulas are set of the pages of these names alone, for that takes longest.
     """
+    # Of a book whose frame is wrong, most that could be said besides would follow from that.
+    if wrong := [*unreadable(root)] or [*schemas.misfits(root)]:
+        return [], wrong
     names, mistakes = contents(root)
     markdown = extensions(root)
     pages = [read(name, root / f"{name}.md", markdown) for name in names]
-    mistakes += bad_yaml(root / "_config.yml") + committed(root)
+    mistakes += committed(root)
     for page in pages:
         mistakes += page.mistakes
         if page.front or not any("front matter" in found.message for found in page.mistakes):
@@ -65,13 +83,17 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
 def contents(root: Path) -> tuple[list[str], list[Mistake]]:
     """The pages that _toc.yml names, and what is wrong with it."""
     file = root / "_toc.yml"
-    if wrong := bad_yaml(file):
-        return [], wrong
     entries = list(_entries(yaml.compose(file.read_text(encoding="utf-8"))))
-    mistakes, names = [], []
+    mistakes: list[Mistake] = []
+    names: list[str] = []
     for name, line in entries:
         if name in names:
             mistakes.append(Mistake(file, line, f"{name} is here for the second time"))
+        elif twin := [one for one in names if one.casefold() == name.casefold()]:
+            message = f"{name} and {twin[0]} are one file on macOS and Windows: rename one of them"
+            mistakes.append(Mistake(file, line, message))
+        elif not name.startswith("book/"):
+            mistakes.append(Mistake(file, line, f"{name} is not in book, as all pages: move it"))
         elif (root / f"{name}.md").is_file():
             names.append(name)
         else:
@@ -102,16 +124,23 @@ def _chapters(root: Path) -> list[Path]:
     return sorted(path.relative_to(root) for path in (root / "book").glob("**/[!.]*.md"))
 
 
-def bad_yaml(file: Path) -> list[Mistake]:
-    """Why a file is no YAML."""
-    try:
-        yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError:
-        return [Mistake(file, 1, "this file is missing")]
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return [Mistake(file, line, f"this is no YAML: {error.problem}")]
-    return []
+def unreadable(root: Path) -> Iterator[Mistake]:
+    """Files that are no text, no YAML or no TOML, as their names say."""
+    for file in (root / "_config.yml", root / "_toc.yml"):
+        if not file.is_file():
+            yield Mistake(file, 1, "this file is missing")
+    parsers: dict[str, Any] = {".yml": yaml.safe_load, ".toml": tomllib.loads, ".bib": str}
+    for file in [*root.glob("_*.yml"), *files(root / "book", root / "src")]:
+        if file.suffix in parsers:
+            try:
+                parsers[file.suffix](file.read_text(encoding="utf-8"))
+            except UnicodeDecodeError as error:
+                yield not_utf8(file, error)
+            except (yaml.YAMLError, tomllib.TOMLDecodeError) as error:
+                at = re.findall(r"line (\d+), column", str(error))
+                message = " ".join(str(getattr(error, "problem", error)).split())
+                kind = {".yml": "YAML", ".toml": "TOML"}[file.suffix]
+                yield Mistake(file, int(at[-1]) if at else 1, f"this is no {kind}: {message}")
 
 
 def committed(root: Path) -> list[Mistake]:
@@ -348,22 +377,21 @@ def solutions(pages: list[Page]) -> Iterator[Mistake]:
 def lists(pages: list[Page]) -> Iterator[Mistake]:
     """Where there are lists of equations, those of each page are on one, once and whole."""
     listed = {page.file.stem: page for page in pages if any(map(is_listed, page.labels))}
-    shares: dict[str, Fraction] = {}
+    shares: dict[str, list[str]] = {}
     for page in pages:
         for use in page.uses:
             if use.kind != "list":
                 continue
-            name, part = use.name.split()
-            shares[name] = shares.get(name, Fraction()) + Fraction(
-                1, int(part.partition("/")[2] or 1)
-            )
+            name, _, part = use.name.partition(" ")
+            shares.setdefault(name, []).append(part)
             if name not in listed:
                 message = f"{name} is no page with equations{_perhaps(name, listed)}"
                 yield Mistake(page.file, use.line, message)
     for name, page in listed.items() if shares else ():
-        if shares.get(name) != 1:
+        found = shares.get(name, [])
+        if not is_whole(found):
             message = (
-                f"{shares.get(name, 'none')} of its equations are on a list, needs all, once: "
+                f"{', '.join(found) or 'none'} of its equations are on a list, needs all, once: "
                 f"write equations/in-{name}.md with {{checked-equations}} {name}"
             )
             yield Mistake(page.file, 1, message)
@@ -376,7 +404,10 @@ def is_listed(label: Label) -> bool:
 
 def references(root: Path, pages: list[Page]) -> list[Mistake]:
     """What pages refer to is there."""
-    keys, mistakes = sources(root)
+    uses = [use for page in pages for use in page.uses]
+    cited = {key.strip() for use in uses if "cite" in use.kind for key in use.name.split(",")}
+    keys, mistakes = sources(root, cited)
+    unnumbered = {label.name for page in pages for label in page.labels if is_section(label, page)}
     labels = [label for page in pages for label in page.labels]
     for page in pages:
         for use in page.uses:
@@ -387,6 +418,8 @@ def references(root: Path, pages: list[Page]) -> list[Mistake]:
                         files = " or ".join(path.name for path in _bibliographies(root))
                         wrong = f"no source {one} in {files}{_perhaps(one, keys)}"
                         mistakes.append(Mistake(page.file, use.line, wrong))
+            elif use.kind == "numref" and use.name in unnumbered:
+                message = f"{use.name} is a section, which has no number: write []({use.name})"
             elif use.kind in ROLES:
                 kinds = ROLES[use.kind]
                 there = [one.name for one in labels if kinds is None or one.kind in kinds]
@@ -405,6 +438,12 @@ def references(root: Path, pages: list[Page]) -> list[Mistake]:
             if message:
                 mistakes.append(Mistake(page.file, use.line, message))
     return mistakes
+
+
+def is_section(label: Label, page: Page) -> bool:
+    """Whether a label is that of the heading below it, and that no title."""
+    sections = [line for level, line in page.headings if level > 1]
+    return label.kind == "target" and bool({label.line + 1, label.line + 2} & {*sections})
 
 
 def _names(pages: list[Page]) -> list[str]:
@@ -455,8 +494,9 @@ def _bibliographies(root: Path) -> list[Path]:
     return [root / name for name in names]
 
 
-def sources(root: Path) -> tuple[list[str], list[Mistake]]:
-    """The keys of the bibliography, and what is wrong with it."""
+def sources(root: Path, cited: Collection[str]) -> tuple[list[str], list[Mistake]]:
+    """The keys of the bibliography, and what is wrong with it and with those that are cited."""
+    first: dict[str, str] = {}
     keys: list[str] = []
     mistakes = []
     for file in _bibliographies(root):
@@ -465,17 +505,24 @@ def sources(root: Path) -> tuple[list[str], list[Mistake]]:
             continue
         text = file.read_text(encoding="utf-8")
         with pybtex_errors.capture() as errors:
-            keys += BibTeX().parse_string(text).entries.keys()
+            found = BibTeX().parse_string(text).entries
+        keys += found
         for error in errors:
-            line = getattr(error, "lineno", None) or _second(text, str(error))
+            line = getattr(error, "lineno", None) or _line(text, str(error).rpartition(" ")[2])
             mistakes.append(Mistake(file, line, " ".join(str(error).split())))
+        for key, entry in found.items():
+            if key in cited:
+                message = misfit(entry)
+                if not message and first.setdefault(label := cited_as(entry), key) != key:
+                    message = f"{label}, as is {first[label]}: needs years such as 2017a and 2017b"
+                if message:
+                    mistakes.append(Mistake(file, _line(text, key), f"{key}: {message}"))
     return keys, mistakes
 
 
-def _second(text: str, message: str) -> int:
-    """The line of an entry's second occurrence, which a message names at its end."""
-    name = message.rpartition(" ")[2]
-    found = list(re.finditer(rf"@\w+\s*\{{\s*{re.escape(name)}\s*,", text, re.IGNORECASE))
+def _line(text: str, key: str) -> int:
+    """The line of the last source of this key."""
+    found = list(re.finditer(rf"@\w+\s*\{{\s*{re.escape(key)}\s*,", text, re.IGNORECASE))
     return text[: found[-1].start()].count("\n") + 1 if found else 1
 
 

@@ -4,11 +4,9 @@
 them, since formulas are heavy; without a name, the lists themselves.
 """
 
-from fractions import Fraction
 from typing import Any
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -20,19 +18,26 @@ class equation_list(nodes.General, nodes.Element):  # noqa: N801 - docutils name
     """Replaced by "those" equations once all pages are read."""
 
 
+def share(text: str) -> tuple[int, int]:
+    """Which part, of how many: ``1/2``."""
+    part, parts = map(int, text.split("/"))
+    if not 1 <= part <= parts:
+        raise ValueError(f"got {text}, needs a part such as 1/2")
+    return part, parts
+
+
 class CheckedEquations(SphinxDirective):
     """``{checked-equations}``: the place of a list."""
 
     optional_arguments = 1
     final_argument_whitespace = True
-    option_spec = {"part": directives.unchanged}  # noqa: RUF012
+    option_spec = {"part": share}  # noqa: RUF012
 
     def run(self) -> list[nodes.Node]:
         here = self.env.docname
         folder = self.env.config.root_doc.rpartition("/")[0]
         pages = [f"{folder}/{name}".lstrip("/") for name in " ".join(self.arguments).split()]
-        part, _, parts = self.options.get("part", "1/1").partition("/")
-        those = [(page, int(part), int(parts)) for page in pages]
+        those = [(page, *self.options.get("part", (1, 1))) for page in pages]
         lists: Any = self.env.equation_lists  # type: ignore[attr-defined]
         lists.setdefault(here, []).extend(those)
         self.env.get_domain("math").data["has_equations"][here] = True
@@ -47,16 +52,21 @@ def equations(env: Any, page: str, part: int, parts: int) -> list[Any]:
 
 def complete(app: Sphinx, env: Any) -> None:
     """Each page with equations is on a list, once and whole, if there are lists."""
-    shares: dict[str, Fraction] = {}
+    shares: dict[str, list[str]] = {}
     for place, those in env.equation_lists.items():
-        for page, _, parts in those:
-            shares[page] = shares.get(page, Fraction()) + Fraction(1, parts)
+        for page, part, parts in those:
+            shares.setdefault(page, []).append(f"{part}/{parts}")
             if not env.checked_equations.get(page):
                 logger.warning("%s is no page with equations", page, location=place)
     for page, found in env.checked_equations.items():
-        if shares and found and shares.get(page) != 1:
+        if shares and found and not is_whole(shares.get(page, [])):
             message = "{checked-equations} lists %s of the equations of this page, needs all, once"
-            logger.warning(message, shares.get(page, "none"), location=page)
+            logger.warning(message, ", ".join(shares.get(page, ["none"])), location=page)
+
+
+def is_whole(shares: list[str]) -> bool:
+    """Whether these are all parts, each once: ``1/2`` and ``2/2``."""
+    return bool(shares) and {*shares} == {f"{k + 1}/{len(shares)}" for k in range(len(shares))}
 
 
 def write_lists(app: Sphinx, doctree: nodes.document, docname: str) -> None:

@@ -8,14 +8,13 @@ typical wrong ``code`` and its ``hint``. :mod:`booktools.live.judge` judges.
 """
 
 import ast
-import contextlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .pages import Mistake, Page
+from .pages import Mistake, Page, below
 
 NEEDED: Mapping[str, type] = {
     "ask": str,
@@ -46,12 +45,7 @@ def mistakes(page: Page) -> Iterator[Mistake]:
     """Each exercise of the page has its table, and each table has all that it needs."""
     file = file_of(page.file)
     asked = {label.name: label.line for label in page.labels if label.kind == "exercise"}
-    try:
-        found = read(page.file)
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r"at line (\d+)", str(error))
-        yield Mistake(file, int(at[1]) if at else 1, f"this is no TOML: {error}")
-        return
+    found = read(page.file)
     for label, line in asked.items():
         if label not in found:
             message = f"exercise {label} has no table in exercises/{file.name}: add [{label}]"
@@ -81,12 +75,12 @@ def pieces(ask: str) -> Iterator[tuple[str, str]]:
 
 
 def formulas(page: Page) -> Iterator[tuple[str, Path, int]]:
-    """The formulas in what is asked, each with its file and line; of a file that can be read."""
-    with contextlib.suppress(tomllib.TOMLDecodeError):
-        for label, table in read(page.file).items():
-            for kind, text in pieces(str(table.get("ask", ""))):
-                if kind == "math":
-                    yield text, file_of(page.file), line_of(label, file_of(page.file))
+    """The formulas in what is asked, each with its file and line."""
+    exercises = read(page.file)
+    for label in exercises:
+        for kind, text in pieces(str(below(exercises, label).get("ask", ""))):
+            if kind == "math":
+                yield text, file_of(page.file), line_of(label, file_of(page.file))
 
 
 def wrong_with(table: Any) -> Iterator[str]:
@@ -96,6 +90,10 @@ def wrong_with(table: Any) -> Iterator[str]:
         return
     if not table["wrong"]:
         yield "needs a typical wrong answer: [[….wrong]] with code and hint"
+    for one in table["compare"]:
+        if not isinstance(one, str):
+            yield f"compare: got {one!r}, needs text"
+            return
     for k, wrong in enumerate(table["wrong"], start=1):
         if message := misfit(wrong, WRONG, WRONG):
             yield f"wrong {k}: {message}"

@@ -140,8 +140,7 @@ def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        before = file.read_bytes()[: error.start]
-        page.wrong(before.count(b"\n") + 1, "this is not UTF-8: save the file as UTF-8")
+        page.mistakes.append(not_utf8(file, error))
         return page
     page.is_notebook = is_myst_markdown_notebook(text)
     _read_blocks(page, parser(extensions), text, 1)
@@ -151,6 +150,12 @@ def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
                 if option.arg == "name" and isinstance(option.value, ast.Constant):
                     page.labels.append(Label("table", str(option.value.value), line))
     return page
+
+
+def not_utf8(file: Path, error: UnicodeDecodeError) -> Mistake:
+    """What is wrong with a file that cannot be decoded, and where."""
+    line = error.object[: error.start].count(b"\n") + 1
+    return Mistake(file, line, "this is not UTF-8: save the file as UTF-8")
 
 
 def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from pybtex.backends.plaintext import Backend
@@ -9,6 +10,7 @@ from pybtex.database import Entry
 from pybtex.plugin import register_plugin
 from pybtex.style.formatting.plain import Style as Plain
 from pybtex.style.labels import BaseLabelStyle
+from pybtex.style.template import FieldIsMissing
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
@@ -17,13 +19,18 @@ class NamesAndYears(BaseLabelStyle):
     """Labels as sphinxcontrib-bibtex writes citations in its style author_year."""
 
     def format_labels(self, entries: list[Entry]) -> Iterator[str]:
-        labels = [f"{names(entry)}, {entry.fields.get('year', 'n.d.')}" for entry in entries]
+        labels = [*map(cited_as, entries)]
         twice = [label for label, number in Counter(labels).items() if number > 1]
         if twice:
             raise ExtensionError(
                 f"sources: got more than one {twice[0]}, needs years such as 2017a and 2017b"
             )
         yield from labels
+
+
+def cited_as(entry: Entry) -> str:
+    """What stands for a source in the text."""
+    return f"{names(entry)}, {entry.fields.get('year', 'n.d.')}"
 
 
 def names(entry: Entry) -> str:
@@ -40,6 +47,25 @@ class Style(Plain):
     """Sorted by name and year, as they are cited."""
 
     default_label_style = "names_and_years"
+
+
+@cache
+def style() -> Style:
+    """Which looks for its parts in all installed packages."""
+    return Style(NamesAndYears)
+
+
+def misfit(entry: Entry) -> str:
+    """Why a source cannot be listed, if so."""
+    if not entry.persons.keys() & {"author", "editor"}:
+        return "needs an author or editor"
+    if not hasattr(Style, f"get_{entry.type}_template"):
+        return f"got @{entry.type}, needs a type that BibTeX knows, such as @article or @misc"
+    try:
+        style().format_entry("", entry)
+    except FieldIsMissing as error:
+        return f"needs {error.field_name}"
+    return ""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

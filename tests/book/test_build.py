@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from nbclient.exceptions import DeadKernelError
+from nbformat.v4 import new_notebook
 
 from booktools import packed
+from booktools.build import executed
 
 ROOT = Path(__file__).parents[2]
 BUILD = ("-m", "booktools.build")
@@ -264,6 +267,20 @@ def test_faults_of_cells_fail_the_build_and_again_on_a_second_run(book):
             assert found, (fault, result.stderr)
             lines = (book / "book" / f"faulty-{k}.md").read_text().splitlines()
             assert at in lines[int(found[1]) - 1]
+
+
+@pytest.mark.parametrize(("error", "times"), [(RuntimeError, 2), (DeadKernelError, 1)])
+def test_a_kernel_that_does_not_start_gets_a_second_attempt(error, times, tmp_path, monkeypatch):
+    calls = []
+
+    def start(*given, **named):
+        calls.append(given)
+        raise error("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("booktools.build.single_nb_execution", start)
+    result = executed(tmp_path, new_notebook())
+    assert len(calls) == times
+    assert "before replying" in result.exc_string
 
 
 def test_sphinx_names_each_fault_where_the_book_is_built_without_make(book):

@@ -165,9 +165,11 @@ compare = ["f(3)", "f(4)"]
 code = "def f(x): return 2 * x"
 hint = "That doubles."
 """,
+    "src/booktools/theme/search.toml": 'same = [["gate", "gates"]]',
 }
 
-CHAPTER, TOC = "book/chapter.md", "_toc.yml"
+CHAPTER, TOC, SETTINGS = "book/chapter.md", "_toc.yml", "_config.yml"
+SOURCES, WORDS = "book/references.bib", "src/booktools/theme/search.toml"
 SOLUTION = FILES[CHAPTER][FILES[CHAPTER].index("````{solution-start}") :]
 ASKED = "book/exercises/chapter.toml"
 
@@ -454,9 +456,123 @@ MISTAKES = {
         "x = np",
         "no seed",
     ),
-    "source twice": ("book/references.bib", "OTHER2001", "BOOK2000", "Some other", "repeated"),
+    "source of nobody": (
+        SOURCES,
+        "author = {Someone}, title = {Some title}",
+        "title = {Some title}",
+        "BOOK2000",
+        "BOOK2000: needs an author or editor",
+    ),
+    "source of no type": (SOURCES, "@misc{BOOK", "@blogpost{BOOK", "BOOK2000", "got @blogpost"),
+    "source without what its type needs": (
+        SOURCES,
+        "@misc{BOOK",
+        "@article{BOOK",
+        "BOOK2000",
+        "BOOK2000: needs journal",
+    ),
+    "sources that are cited alike": (
+        SOURCES,
+        "year = {2001}",
+        "year = {2000}",
+        "OTHER2001",
+        "OTHER2001: Someone, 2000, as is BOOK2000: needs years such as 2017a",
+    ),
+    "part without a caption": (
+        TOC,
+        "  - caption: Only part\n    chapters:",
+        "  - chapters:",
+        "  - chapters:",
+        "parts: 'caption' is a required property",
+    ),
+    "key of a part that nobody knows": (
+        TOC,
+        "    chapters:",
+        "    numbred: 1\n    chapters:",
+        "numbred",
+        "parts: 'numbred' is not one of .*'numbered'",
+    ),
+    "entry that is no file": (
+        TOC,
+        "file: book/other",
+        "url: book/other",
+        "url",
+        "'url' is not one",
+    ),
+    "format of another name": (TOC, "jb-book", "jb-boook", "jb-boook", "format: 'jb-book' was exp"),
+    "setting that nobody knows": (
+        SETTINGS,
+        "parse:",
+        "execute:\n  timout: 3\nparse:",
+        "timout",
+        "execute: 'timout' is not one of .*'timeout'",
+    ),
+    "group of settings that nobody knows": (
+        SETTINGS,
+        "parse:",
+        "pars:",
+        "pars:",
+        "'pars' is not one of",
+    ),
+    "setting that YAML reads as no text": (
+        SETTINGS,
+        "parse:",
+        "on: 3\nparse:",
+        "",
+        "True is not one",
+    ),
+    "setting of another kind": (
+        SETTINGS,
+        "bibtex_bibfiles:\n  - book",
+        "bibtex_bibfiles:\n  book",
+        "bibtex_bibfiles",
+        "bibtex_bibfiles: 'book/references.bib' is not of type 'array'",
+    ),
+    "extension of Markdown that is not there": (
+        SETTINGS,
+        "dollarmath",
+        "dolarmath",
+        "dolarmath",
+        "'dolarmath' is not a 'extension of MyST'",
+    ),
+    "extension of Sphinx that is not there": (
+        SETTINGS,
+        "  config:",
+        "  config:\n    extensions:\n      - myst_nb\n      - booktools.serach",
+        "booktools.serach",
+        "'booktools.serach' is not a 'module that is here'",
+    ),
+    "words of the search that are no TOML": (
+        WORDS,
+        '"]',
+        '"',
+        "[",
+        "this is no TOML: Unclosed array",
+    ),
+    "number for a section": (
+        CHAPTER,
+        "{numref}`fig-square`",
+        "{numref}`oth-end`",
+        "{numref}`oth-end`",
+        r"oth-end is a section, which has no number: write \[\]\(oth-end\)",
+    ),
+    "exercise that compares a number": (
+        ASKED,
+        '"f(3)", ',
+        "3, ",
+        "[ex-square]",
+        "compare: got 3, needs text",
+    ),
+    "exercise that is no table": (
+        ASKED,
+        "[ex-square]\n",
+        'ex-cube = "x"\n[ex-square]\n',
+        "ex-cube",
+        "ex-cube: got 'x', needs a table",
+    ),
+    "source twice": (SOURCES, "OTHER2001", "BOOK2000", "Some other", "repeated"),
     "source that is not closed": (
-        "book/references.bib",
+        SOURCES,
         "{2001}}",
         "{2001",
         "2001",
@@ -469,7 +585,7 @@ MISTAKES = {
 def book(tmp_path):
     """A small book, which nobody executes."""
     for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path
 
@@ -528,7 +644,12 @@ def listing(book, *lists):
 
 def test_where_equations_are_listed_all_are(book):
     half, other = (f"```{{checked-equations}} chapter\n:part: {k}/2\n```" for k in (1, 2))
-    assert listing(book, half, other, "```{checked-equations} other\n```") == []
+    rest = "```{checked-equations} other\n```"
+    assert listing(book, half, other, rest) == []
+    for wrong in ("1/2", "1/0", "first"):
+        (told,) = listing(book, half, other.replace("2/2", wrong), rest)
+        parts = f"1/2, {wrong} of its equations are on a list, needs all, once"
+        assert told.startswith(f"book/chapter.md:1: {parts}")
     assert listing(book, half, other) == [
         "book/other.md:1: none of its equations are on a list, needs all, once: "
         "write equations/in-other.md with {checked-equations} other"
@@ -578,6 +699,25 @@ def test_a_page_that_is_not_utf8_is_named(book):
     page = book / "book" / "index.md"
     page.write_bytes(page.read_bytes().replace(b"To [the", b"\xfcber [the"))
     assert "book/index.md:9: this is not UTF-8: save the file as UTF-8" in found(book)
+
+
+@pytest.mark.parametrize("name", [SETTINGS, TOC, SOURCES, ASKED, WORDS])
+def test_any_file_that_is_not_utf8_is_named_alone(name, book):
+    (book / name).write_bytes(b"# \n# \xfc\n" + (book / name).read_bytes())
+    assert found(book) == [f"{name}:2: this is not UTF-8: save the file as UTF-8"]
+
+
+def test_pages_stand_in_book(book):
+    (book / "notes.md").write_text(FILES["book/index.md"].replace("The front", "Notes"))
+    (book / TOC).write_text(FILES[TOC] + "      - file: notes\n")
+    assert "_toc.yml:8: notes is not in book, as all pages: move it" in found(book)
+
+
+def test_names_that_are_one_on_some_systems_are_two_files_too_many(book):
+    (book / "book" / "Other.md").write_text(FILES["book/index.md"].replace("The front", "Others"))
+    (book / TOC).write_text(FILES[TOC] + "      - file: book/Other\n")
+    said = "book/Other and book/other are one file on macOS and Windows: rename one of them"
+    assert f"_toc.yml:8: {said}" in found(book)
 
 
 def test_the_book_itself_has_no_mistake():

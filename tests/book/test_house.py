@@ -114,7 +114,9 @@ def test_without_them_it_stops_and_says_what_to_run(tmp_path, monkeypatch, code,
 
 
 def test_the_fetch_is_the_one_of_make():
-    assert f"npm ci --silent {' '.join(mathematics.INSTALL[1:])}\n\t@touch" in read("Makefile")
+    assert f"npm ci --loglevel=error {' '.join(mathematics.INSTALL[1:])}\n\t@touch" in read(
+        "Makefile"
+    )
 
 
 def test_no_page_can_fall_back_to_another_host(tmp_path, monkeypatch):

@@ -61,7 +61,13 @@ def shown():
     """What the page shows of the file, piece after piece, as Sphinx reads it."""
     pieces = re.findall(r"```\{literalinclude\} \S+/Readable\.v\n(.+?)```", PAGE, re.DOTALL)
     options = [dict(re.findall(r'^:([\w-]+): "?(.+?)"?$', piece, re.MULTILINE)) for piece in pieces]
-    return "\n".join(LiteralIncludeReader(str(FILE), one, Config()).read()[0] for one in options)
+    try:
+        return "\n".join(
+            LiteralIncludeReader(str(FILE), one, Config()).read()[0] for one in options
+        )
+    except ValueError as error:
+        message = f"book/any-length.md shows of proofs/Readable.v what is not there: {error}"
+        raise ValueError(message) from error
 
 
 OTHERS = {
