@@ -35,7 +35,21 @@ NAMED = re.compile(r"(?s).*<([^<>]+)>\s*")  # a role's text with a title: "this 
 UNBRACED = re.compile(
     r"(code-cell|prf:\w+|exercise|solution\S*|(?:list-)?table|figure|margin|note)\b"
 )
-BARE_ROLE = re.compile(r"\{(?:eq|ref|numref|cite(?::\w+)?|doc|term|prf:ref|glue:text|py:\w+)\}")
+# What a reader would see as it stands, and what is written in its place.
+UNREAD = {
+    r"\{(?:eq|ref|numref|cite(?::\w+)?|doc|term|prf:ref|glue:text|py:\w+)\}": (
+        "its text needs `backticks`"
+    ),
+    r"\\[A-Za-z([]": "formulas stand between $ and $, sources in {cite}`KEY`",
+    r"\[-?@[^\]]*\]?": "write {cite}`KEY`",
+    r"\[\^[^\]]*\]": "a footnote needs a line that begins with it and a colon",
+    r"\[[^[\]]*(?:\]\[[^\]]*\]|\] \(\S+\.md\))": "write [text](page.md)",
+    r"^#+[A-Za-z].*": "a heading has a space after #",
+    r"^\|.*\|$|^[-:]+ *\|.*": "a table needs |---| under its head, with as many columns",
+    r"\*\*": "close what is bold with its other **",
+    r"\{\{.*": "there are no substitutions: write what it stands for, or {glue}`name`",
+}
+HTML = "is HTML, which would be copied unread: write Markdown; a comment begins with %"
 
 
 @dataclass(frozen=True)
@@ -131,7 +145,9 @@ class _AnyDirective:
 def parser(extensions: tuple[str, ...]) -> MarkdownIt:
     """MyST's parser, as the book has it."""
     config = MdParserConfig(enable_extensions=set(extensions), dmath_double_inline=False)
-    return create_md_parser(config, RendererHTML)
+    md = create_md_parser(config, RendererHTML)
+    md.core.ruler.disable("text_join")  # so that escapes are no text
+    return md
 
 
 def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
@@ -177,6 +193,8 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str 
                 page.labels.append(Label("equation", label, line))
         elif token.type == "myst_target":
             page.labels.append(Label("target", token.content, line))
+        elif token.type == "html_block":
+            page.wrong(line, f"{token.content.splitlines()[0]} {HTML}")
         elif token.type == "inline":
             _read_inline(page, token, line)
 
@@ -254,12 +272,16 @@ def _read_inline(page: Page, token: Token, line: int) -> None:
             page.uses.append(Use("image", address, line))
         elif child.type in ("math_inline", "math_inline_double"):
             page.formulas.append(Formula(child.content, line))
-        elif child.type == "text" and "$" in child.content and "\\$" not in token.content:
+        elif child.type == "html_inline":
+            page.wrong(line, f"{child.content.splitlines()[0]} {HTML}")
+        elif child.type == "text" and "$" in child.content:
             what = ("display", "$$") if "$$" in child.content else ("formula", "$")
             message = f"a {what[0]} begins or ends here without its other {what[1]}: close it"
             page.wrong(line, message)
-        elif child.type == "text" and (found := BARE_ROLE.search(child.content)):
-            page.wrong(line, f"{found[0]} is shown as it stands: its text needs `backticks`")
+        elif child.type in ("text", "text_special"):
+            for pattern, instead in UNREAD.items():
+                if found := re.search(pattern, child.markup or child.content):
+                    page.wrong(line, f"{found[0]} is shown as it stands: {instead}")
         line += 1 if child.type in ("softbreak", "hardbreak") else child.content.count("\n")
 
 

@@ -464,6 +464,26 @@ MISTAKES = {
     ),
 }
 
+# What is no Markdown of this book, and what is said of its last line.
+UNREAD = {
+    "[@BOOK2000]": r"\[@BOOK2000\] is shown as it stands: write {cite}",
+    r"\cite{BOOK2000}": r"\\c is shown as it stands",
+    r"Nine, or \(3^2\).": r"\\\( is shown as it stands",
+    r"\[ 3^2 \]": r"\\\[ is shown as it stands",
+    "[text][undefined]": r"\[text\]\[undefined\] is shown as it stands",
+    "[x] (other.md)": r"write \[text\]\(page",
+    "A claim[^none].": r"\[\^none\] is shown as it stands: a footnote needs",
+    "##Heading": "a space after #",
+    "| $a$ | b |\n|:--|": "a table needs",
+    "**Nine.": "its other",
+    "{{ name }}": "no substitutions",
+    "<!-- Nine.": "<!-- Nine. is HTML",
+    'So <img src="b.png"> it is.': '<img src="b.png"> is HTML',
+}
+MISTAKES |= {
+    text: (CHAPTER, "Nine.", text, text.splitlines()[-1], said) for text, said in UNREAD.items()
+}
+
 
 @pytest.fixture
 def book(tmp_path):
