@@ -131,8 +131,8 @@ def front_matter(page: Page) -> Iterator[Mistake]:
     if page.cells and not page.is_notebook:
         message = "this code does not run: the front matter needs jupytext and kernelspec (copy it)"
         yield Mistake(page.file, page.cells[0].fence, message)
-    elif page.cells and not below(page.front, "kernelspec").get("name"):
-        yield Mistake(page.file, 1, "front matter: no kernelspec: name; copy another chapter's")
+    elif page.cells and below(page.front, "kernelspec").get("name") != "python3":
+        yield Mistake(page.file, 1, "front matter: kernelspec needs name: python3")
 
 
 def code(page: Page) -> Iterator[Mistake]:
@@ -144,7 +144,11 @@ def code(page: Page) -> Iterator[Mistake]:
             except SyntaxError as error:
                 line = cell.line + (error.lineno or 1) - 1
                 yield Mistake(page.file, line, f"this is no Python: {error.msg}")
-        for tag in cell.options.get("tags") or []:
+        tags = cell.options.get("tags") or []
+        if not isinstance(tags, list):
+            yield Mistake(page.file, cell.fence, f"tags: needs a list: [{tags}]")
+            tags = []
+        for tag in tags:
             if tag not in TAGS:
                 yield Mistake(page.file, cell.fence, f"no tag {tag}{_perhaps(str(tag), TAGS)}")
             if tag == "teaches" and not verifies(tree(cell.source)):

@@ -159,6 +159,10 @@ def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
         before = file.read_bytes()[: error.start]
         page.wrong(before.count(b"\n") + 1, "this is not UTF-8: save the file as UTF-8")
         return page
+    if (begin := text.lstrip("\ufeff").lstrip()) != text:
+        message = "a byte order mark or a blank line before the front matter: take it away"
+        page.wrong(1, message)
+        text = begin  # with the lines as they will be then
     page.is_notebook = is_myst_markdown_notebook(text)
     _read_blocks(page, parser(extensions), text, 1)
     for function, call, line in page.calls:
@@ -210,6 +214,11 @@ def _read_directive(
     body = "\n".join(parsed.body)
     begin = line + 1 + token.content.count("\n") - len(parsed.body)
     if name == "code-cell":
+        # What is nested is none of the notebook's cells, nor is what begins with :::.
+        if token.type != "fence" or token.level or line != (token.map or [0])[0] + 1:
+            page.wrong(line, "this cell does not run: begin it with ```, inside of nothing else")
+        if argument != "ipython3":
+            page.wrong(line, f"a cell of {argument or 'no language'}: write {{code-cell}} ipython3")
         page.cells.append(Cell(options, body, begin, line))
         image = below(options, "mystnb", "image")
         figure = below(options, "mystnb", "figure")
@@ -232,6 +241,7 @@ def _read_directive(
             page.labels.append(Label(kind, label, line))
         if name in ("figure", "image"):
             page.images.append((argument, str(options.get("alt") or ""), line))
+            page.uses.append(Use("image", argument, line))
         elif name in ("solution", "solution-start"):
             page.uses.append(Use("exercise", argument.strip(), line))
         elif name == "checked-equations":  # each with its share: "gates 1/3"
