@@ -259,11 +259,17 @@ def style(page: Page) -> Iterator[Mistake]:
 def figures(page: Page) -> Iterator[Mistake]:
     """A figure has a text that describes it, and a caption."""
     for address, alt, line in page.images:
+        if urlsplit(address).scheme:
+            message = f"the image {address} is not the book's: keep it in book, name it by its path"
+            yield Mistake(page.file, line, message)
         if not describes(alt, address):
             message = f"a figure without a description: alt is {alt!r}; say what is to be seen"
             yield Mistake(page.file, line, message)
     for cell in page.cells:
         figure = below(cell.options, "mystnb", "figure")
+        if not figure and DRAWN.search(cell.source):
+            message = "a figure without mystnb: give it figure: name, caption, and image: alt"
+            yield Mistake(page.file, cell.fence, message)
         for part in ("name", "caption"):
             if figure and not figure.get(part):
                 message = f"mystnb: figure: has no {part}; give it one"
