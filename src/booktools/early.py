@@ -45,6 +45,16 @@ from .references import cited_as, misfit
 ROLES = {"eq": {"equation"}, "ref": None, "numref": None, "prf:ref": None, "exercise": {"exercise"}}
 TAGS = [f"{what}-{part}" for what in ("hide", "remove") for part in ("input", "output", "cell")]
 TAGS += [*PLACES, "raises-exception", *(f"explorable-{name}" for name in explorables.NAMES)]
+# What is called for what is new at each build, or differs between machines.
+DIFFERING = re.compile(
+    r"(?:autograd\.)?numpy\.random\.(?!default_rng|Generator)\w+|(?:random|secrets|time|uuid)\.\w+"
+    r"|os\.(?:getcwd|getpid|urandom)|pathlib\.Path\.(?:cwd|home)"
+    r"|datetime\.(?:date|datetime)\.(?:now|today)"
+)
+# What draws, outside of functions.
+DRAWN = re.compile(
+    r"(?m)^\S.*\bplt\.(?:figure|subplot\w*|plot|semilog[xy]|loglog|scatter|bar|hist|imshow)\("
+)
 OPTIONS = {
     "options of a cell": ["tags", "mystnb"],
     "mystnb": ["figure", "image", "markdown_format"],
@@ -160,12 +170,13 @@ def front_matter(page: Page) -> Iterator[Mistake]:
     if page.cells and not page.is_notebook:
         message = "this code does not run: the front matter needs jupytext and kernelspec (copy it)"
         yield Mistake(page.file, page.cells[0].fence, message)
-    elif page.cells and not below(page.front, "kernelspec").get("name"):
-        yield Mistake(page.file, 1, "front matter: no kernelspec: name; copy another chapter's")
+    elif page.cells and below(page.front, "kernelspec").get("name") != "python3":
+        yield Mistake(page.file, 1, "front matter: kernelspec needs name: python3")
 
 
 def code(page: Page) -> Iterator[Mistake]:
-    """Cells are Python, and everything random is seeded."""
+    """Cells are Python, and each build repeats their outputs."""
+    meant: dict[str, str] = {}  # what names stand for
     for cell in page.cells:
         if not re.search(r"^\s*[%!]", cell.source, re.MULTILINE):
             try:
@@ -173,7 +184,11 @@ def code(page: Page) -> Iterator[Mistake]:
             except SyntaxError as error:
                 line = cell.line + (error.lineno or 1) - 1
                 yield Mistake(page.file, line, f"this is no Python: {error.msg}")
-        for tag in cell.options.get("tags") or []:
+        tags = cell.options.get("tags") or []
+        if not isinstance(tags, list):
+            yield Mistake(page.file, cell.fence, f"tags: needs a list: [{tags}]")
+            tags = []
+        for tag in tags:
             if tag not in TAGS:
                 yield Mistake(page.file, cell.fence, f"no tag {tag}{_perhaps(str(tag), TAGS)}")
             if tag == "teaches" and not verifies(tree(cell.source)):
@@ -187,25 +202,29 @@ def code(page: Page) -> Iterator[Mistake]:
                 known = ", ".join(OPTIONS[where])
                 message = f"{where}: {strange} says nothing: there are {known}"
                 yield Mistake(page.file, cell.fence, message)
-        for module, line in imports(tree(cell.source)):
+        for name, full, line in imports(tree(cell.source)):
+            meant[name], module = full, full.partition(".")[0]
             if find_spec(module) is None:
                 message = f"no module {module} here: a chapter imports what requirements.txt has"
                 yield Mistake(page.file, cell.line + line - 1, message)
     for name, call, line in page.calls:
-        if name.endswith("default_rng") and not call.args and not call.keywords:
+        first, dot, rest = name.partition(".")
+        seeds = map(ast.unparse, [*call.args, *(option.value for option in call.keywords)])
+        if name.endswith("default_rng") and set(seeds) <= {"None"}:
             yield Mistake(page.file, line, "default_rng() differs at each build: give it a seed")
-        elif re.fullmatch(r"(np|numpy)\.random\.(?!default_rng|Generator|[A-Z])\w+", name):
-            message = f"{name} has no seed of its own: draw from np.random.default_rng(seed)"
-            yield Mistake(page.file, line, message)
+        elif DIFFERING.fullmatch(meant.get(first, "") + dot + rest):
+            message = f"{name}: each build repeats the outputs, so seed np.random.default_rng, "
+            yield Mistake(page.file, line, message + "and measure in benchmarks")
 
 
-def imports(code: ast.Module) -> Iterator[tuple[str, int]]:
-    """What a piece of code imports, by the first part of its name, and the line."""
+def imports(code: ast.Module) -> Iterator[tuple[str, str, int]]:
+    """What a piece of code imports: a name, what that stands for, and the line."""
     for node in ast.walk(code):
         if isinstance(node, ast.Import):
-            yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
+            yield from ((one.asname or one.name, one.name, node.lineno) for one in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0], node.lineno
+            for one in node.names:
+                yield one.asname or one.name, f"{node.module}.{one.name}", node.lineno
 
 
 def shown(page: Page) -> Iterator[Mistake]:
@@ -269,11 +288,17 @@ def style(page: Page) -> Iterator[Mistake]:
 def figures(page: Page) -> Iterator[Mistake]:
     """A figure has a text that describes it, and a caption."""
     for address, alt, line in page.images:
+        if urlsplit(address).scheme:
+            message = f"the image {address} is not the book's: keep it in book, name it by its path"
+            yield Mistake(page.file, line, message)
         if not describes(alt, address):
             message = f"a figure without a description: alt is {alt!r}; say what is to be seen"
             yield Mistake(page.file, line, message)
     for cell in page.cells:
         figure = below(cell.options, "mystnb", "figure")
+        if not figure and DRAWN.search(cell.source):
+            message = "a figure without mystnb: give it figure: name, caption, and image: alt"
+            yield Mistake(page.file, cell.fence, message)
         for part in ("name", "caption"):
             if figure and not figure.get(part):
                 message = f"mystnb: figure: has no {part}; give it one"

@@ -28,7 +28,7 @@ def visit_image(self: Any, node: nodes.image) -> None:
     width, height = size(source)
     for file, theme in ((name, "in-light"), (twin, "in-dark")):
         address = posixpath.join(self.builder.imgpath, quote(file))
-        given = {"src": address, "alt": node["alt"], "width": width, "height": height}
+        given = {"src": address, "alt": node.get("alt", ""), "width": width, "height": height}
         self.body.append(self.emptytag(node, "img", "", CLASS=theme, loading="lazy", **given))
 
 

@@ -35,7 +35,21 @@ NAMED = re.compile(r"(?s).*<([^<>]+)>\s*")  # a role's text with a title: "this 
 UNBRACED = re.compile(
     r"(code-cell|prf:\w+|exercise|solution\S*|(?:list-)?table|figure|margin|note)\b"
 )
-BARE_ROLE = re.compile(r"\{(?:eq|ref|numref|cite(?::\w+)?|doc|term|prf:ref|glue:text|py:\w+)\}")
+# What a reader would see as it stands, and what is written in its place.
+UNREAD = {
+    r"\{(?:eq|ref|numref|cite(?::\w+)?|doc|term|prf:ref|glue:text|py:\w+)\}": (
+        "its text needs `backticks`"
+    ),
+    r"\\[A-Za-z([]": "formulas stand between $ and $, sources in {cite}`KEY`",
+    r"\[-?@[^\]]*\]?": "write {cite}`KEY`",
+    r"\[\^[^\]]*\]": "a footnote needs a line that begins with it and a colon",
+    r"\[[^[\]]*(?:\]\[[^\]]*\]|\] \(\S+\.md\))": "write [text](page.md)",
+    r"^#+[A-Za-z].*": "a heading has a space after #",
+    r"^\|.*\|$|^[-:]+ *\|.*": "a table needs |---| under its head, with as many columns",
+    r"\*\*": "close what is bold with its other **",
+    r"\{\{.*": "there are no substitutions: write what it stands for, or {glue}`name`",
+}
+HTML = "is HTML, which would be copied unread: write Markdown; a comment begins with %"
 
 
 @dataclass(frozen=True)
@@ -131,7 +145,9 @@ class _AnyDirective:
 def parser(extensions: tuple[str, ...]) -> MarkdownIt:
     """MyST's parser, as the book has it."""
     config = MdParserConfig(enable_extensions=set(extensions), dmath_double_inline=False)
-    return create_md_parser(config, RendererHTML)
+    md = create_md_parser(config, RendererHTML)
+    md.core.ruler.disable("text_join")  # so that escapes are no text
+    return md
 
 
 def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
@@ -142,6 +158,10 @@ def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
     except UnicodeDecodeError as error:
         page.mistakes.append(not_utf8(file, error))
         return page
+    if (begin := text.lstrip("\ufeff").lstrip()) != text:
+        message = "a byte order mark or a blank line before the front matter: take it away"
+        page.wrong(1, message)
+        text = begin  # with the lines as they will be then
     page.is_notebook = is_myst_markdown_notebook(text)
     _read_blocks(page, parser(extensions), text, 1)
     for function, call, line in page.calls:
@@ -182,6 +202,8 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str 
                 page.labels.append(Label("equation", label, line))
         elif token.type == "myst_target":
             page.labels.append(Label("target", token.content, line))
+        elif token.type == "html_block":
+            page.wrong(line, f"{token.content.splitlines()[0]} {HTML}")
         elif token.type == "inline":
             _read_inline(page, token, line)
 
@@ -197,6 +219,11 @@ def _read_directive(
     body = "\n".join(parsed.body)
     begin = line + 1 + token.content.count("\n") - len(parsed.body)
     if name == "code-cell":
+        # What is nested is none of the notebook's cells, nor is what begins with :::.
+        if token.type != "fence" or token.level or line != (token.map or [0])[0] + 1:
+            page.wrong(line, "this cell does not run: begin it with ```, inside of nothing else")
+        if argument != "ipython3":
+            page.wrong(line, f"a cell of {argument or 'no language'}: write {{code-cell}} ipython3")
         page.cells.append(Cell(options, body, begin, line))
         image = below(options, "mystnb", "image")
         figure = below(options, "mystnb", "figure")
@@ -219,6 +246,7 @@ def _read_directive(
             page.labels.append(Label(kind, label, line))
         if name in ("figure", "image"):
             page.images.append((argument, str(options.get("alt") or ""), line))
+            page.uses.append(Use("image", argument, line))
         elif name in ("solution", "solution-start"):
             page.uses.append(Use("exercise", argument.strip(), line))
         elif name == "checked-equations":  # each with its share: "gates 1/3"
@@ -259,12 +287,16 @@ def _read_inline(page: Page, token: Token, line: int) -> None:
             page.uses.append(Use("image", address, line))
         elif child.type in ("math_inline", "math_inline_double"):
             page.formulas.append(Formula(child.content, line))
-        elif child.type == "text" and "$" in child.content and "\\$" not in token.content:
+        elif child.type == "html_inline":
+            page.wrong(line, f"{child.content.splitlines()[0]} {HTML}")
+        elif child.type == "text" and "$" in child.content:
             what = ("display", "$$") if "$$" in child.content else ("formula", "$")
             message = f"a {what[0]} begins or ends here without its other {what[1]}: close it"
             page.wrong(line, message)
-        elif child.type == "text" and (found := BARE_ROLE.search(child.content)):
-            page.wrong(line, f"{found[0]} is shown as it stands: its text needs `backticks`")
+        elif child.type in ("text", "text_special"):
+            for pattern, instead in UNREAD.items():
+                if found := re.search(pattern, child.markup or child.content):
+                    page.wrong(line, f"{found[0]} is shown as it stands: {instead}")
         line += 1 if child.type in ("softbreak", "hardbreak") else child.content.count("\n")
 
 

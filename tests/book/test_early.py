@@ -454,7 +454,105 @@ MISTAKES = {
         "np.random.default_rng(0).s",
         "np.random.s",
         "x = np",
-        "no seed",
+        "each build repeats",
+    ),
+    "seed that is none": (
+        CHAPTER,
+        "default_rng(0)",
+        "default_rng(None)",
+        "default_rng(None)",
+        "give it a seed",
+    ),
+    "seed by the clock": (
+        CHAPTER,
+        "import matplotlib.pyplot as plt",
+        "import time\nimport matplotlib.pyplot as plt\nnp.random.default_rng(int(time.time()))",
+        "time()",
+        "^[^ ]+ time.time: each build repeats",
+    ),
+    "generator of old": (
+        CHAPTER,
+        "np.random.default_rng(0).s",
+        "np.random.RandomState().s",
+        "RandomState",
+        "each build repeats",
+    ),
+    "draws by another name": (
+        CHAPTER,
+        "import matplotlib.pyplot as plt",
+        "from numpy.random import randn as normal\nimport matplotlib.pyplot as plt\nnormal(3)",
+        "normal(3)",
+        "normal: each build repeats",
+    ),
+    "folder of this machine": (
+        CHAPTER,
+        "import matplotlib.pyplot as plt",
+        "from pathlib import Path\nimport matplotlib.pyplot as plt\nprint(Path.cwd())",
+        "cwd",
+        "Path.cwd: each build repeats",
+    ),
+    "cell of another language": (
+        CHAPTER,
+        "```{code-cell} ipython3\n:tags",
+        "```{code-cell} julia\n:tags",
+        "julia",
+        "a cell of julia: write",
+    ),
+    "another kernel": (
+        CHAPTER,
+        "name: python3",
+        "name: julia-1.9",
+        "---",
+        "kernelspec needs name: python3",
+    ),
+    "cell inside a note": (
+        CHAPTER,
+        "Nine.",
+        "````{note}\n```{code-cell} ipython3\n9\n```\n````",
+        "{code-cell}",
+        "this cell does not run",
+    ),
+    "cell in a list": (
+        CHAPTER,
+        "Nine.",
+        "- Nine.\n\n  ```{code-cell} ipython3\n  9\n  ```",
+        "{code-cell}",
+        "this cell does not run",
+    ),
+    "cell with colons": (
+        CHAPTER,
+        "Nine.",
+        ":::{code-cell} ipython3\n9\n:::",
+        "{code-cell}",
+        "this cell does not run",
+    ),
+    "drawing that is no figure": (
+        CHAPTER,
+        "Nine.",
+        "```{code-cell} ipython3\nfig, ax = plt.subplots()\n```",
+        "{code-cell}",
+        "a figure without mystnb",
+    ),
+    "image of another site": (
+        CHAPTER,
+        "Nine.",
+        "![A red, round ball](https://a.org/b.png)",
+        "b.png",
+        "is not the book's",
+    ),
+    "no such image of a figure": (
+        CHAPTER,
+        "Nine.",
+        "```{figure} b.png\n:alt: A red, round ball\n```",
+        "b.png",
+        "leads to b.png",
+    ),
+    "tags that are no list": (
+        CHAPTER,
+        "[hide-input]",
+        "hide-input",
+        "{code-cell}",
+        "tags: needs a list: \\[hide-input\\]",
     ),
     "source of nobody": (
         SOURCES,
@@ -578,6 +676,26 @@ MISTAKES = {
         "2001",
         "syntax error",
     ),
+}
+
+# What is no Markdown of this book, and what is said of its last line.
+UNREAD = {
+    "[@BOOK2000]": r"\[@BOOK2000\] is shown as it stands: write {cite}",
+    r"\cite{BOOK2000}": r"\\c is shown as it stands",
+    r"Nine, or \(3^2\).": r"\\\( is shown as it stands",
+    r"\[ 3^2 \]": r"\\\[ is shown as it stands",
+    "[text][undefined]": r"\[text\]\[undefined\] is shown as it stands",
+    "[x] (other.md)": r"write \[text\]\(page",
+    "A claim[^none].": r"\[\^none\] is shown as it stands: a footnote needs",
+    "##Heading": "a space after #",
+    "| $a$ | b |\n|:--|": "a table needs",
+    "**Nine.": "its other",
+    "{{ name }}": "no substitutions",
+    "<!-- Nine.": "<!-- Nine. is HTML",
+    'So <img src="b.png"> it is.': '<img src="b.png"> is HTML',
+}
+MISTAKES |= {
+    text: (CHAPTER, "Nine.", text, text.splitlines()[-1], said) for text, said in UNREAD.items()
 }
 
 
@@ -718,6 +836,14 @@ def test_names_that_are_one_on_some_systems_are_two_files_too_many(book):
     (book / TOC).write_text(FILES[TOC] + "      - file: book/Other\n")
     said = "book/Other and book/other are one file on macOS and Windows: rename one of them"
     assert f"_toc.yml:8: {said}" in found(book)
+
+
+@pytest.mark.parametrize("before", ["\ufeff", "\n"])
+def test_what_stands_before_the_front_matter_is_named_and_no_more(before, book):
+    (book / CHAPTER).write_text(before + FILES[CHAPTER], encoding="utf-8")
+    assert found(book) == [
+        "book/chapter.md:1: a byte order mark or a blank line before the front matter: take it away"
+    ]
 
 
 def test_the_book_itself_has_no_mistake():

@@ -241,6 +241,8 @@ def test_a_drawing_is_written_for_both_themes(tmp_path):
     twin = (builder.outdir / "_images/plot 1.dark.svg").read_text()
     assert palette.IN_THE_DARK[style.BLUE] in twin
     assert style.BLUE not in twin
+    images.visit_image(translator, images.nodes.image(uri="plot.svg"))  # others warn of that
+    assert [given["alt"] for given in body[2:]] == ["", ""]
 
 
 # The site
