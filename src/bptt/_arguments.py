@@ -34,7 +34,7 @@ def as_array(name: str, value: Any, dtypes: str = "") -> Array:
 def _masked(value: Any) -> bool:
     """Whether it has a mask that ``np.asarray`` would lose, also in a list."""
     if isinstance(value, list | tuple):
-        return any(map(_masked, value))
+        return not {*map(type, value)} <= {int, float} and any(map(_masked, value))
     return isinstance(value, np.ma.MaskedArray)
 
 

@@ -2,9 +2,13 @@
 
 import hashlib
 import inspect
+import sys
 from typing import Any
 
 import numpy as np
+
+# Arrays print in full and to the last digit, whatever the reader has set.
+EXACT: Any = {"threshold": sys.maxsize, "floatmode": "unique", "formatter": {}, "legacy": False}
 
 
 class ByParameters:
@@ -23,7 +27,7 @@ class ByParameters:
         names, found = list(inspect.signature(type(self)).parameters), vars(self)
         if not all(key in found for key in names):
             names = sorted(found)
-        parameters = ", ".join(f"{key}={_exact(found[key])!r}" for key in names)
+        parameters = ", ".join(f"{key}={_exact(found[key])}" for key in names)
         return f"{self.name}({parameters})" if names else self.name
 
     def __eq__(self, other: object) -> bool:
@@ -33,23 +37,11 @@ class ByParameters:
         return hash(repr(self))
 
 
-class _Words(str):
-    """Words that stand in a list without quotation marks."""
-
-    __slots__ = ()
-    __repr__ = str.__str__
-
-
-def _exact(value: Any) -> Any:
-    """What prints in words that differ wherever a parameter does, also for arrays in lists, tuples
-    and dicts; a hash stands for a long array.
-    """
-    if type(value) in (list, tuple) or hasattr(value, "_make"):
-        return getattr(type(value), "_make", type(value))(map(_exact, value))
-    if type(value) is dict:
-        return {key: _exact(entry) for key, entry in value.items()}
+def _exact(value: Any) -> str:
+    """A parameter in words that differ wherever it does; a hash stands for a long array."""
     if not isinstance(value, np.ndarray | np.generic):
-        return value
+        with np.printoptions(**EXACT):  # of arrays in lists, dicts and the like
+            return repr(value)
     if value.size <= 8:
-        return _Words(repr(value.tolist()))
-    return _Words(f"{value.dtype}{value.shape}#{hashlib.sha256(value.tobytes()).hexdigest()[:16]}")
+        return repr(value.tolist())
+    return f"{value.dtype}{value.shape}#{hashlib.sha256(value.tobytes()).hexdigest()[:16]}"

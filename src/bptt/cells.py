@@ -45,7 +45,9 @@ class Partials(NamedTuple):
             if len(set(lengths := [len(row) for row in rows])) != 1 or 0 in lengths:
                 raise ValueError(f"{name}: got rows of length {lengths}, needs one length, from 1")
         entries = [entry for rows in tables.values() for row in rows for entry in row]
-        shape, dtype = np.broadcast_shapes(*map(np.shape, entries)), np.result_type(*entries)
+        shape = np.broadcast_shapes(*map(np.shape, entries))
+        # a float64 number leaves arrays of float32 what they are
+        dtype = np.result_type(*(e.item() if isinstance(e, np.generic) else e for e in entries))
         if not shape:
             raise ValueError("p: got numbers alone, needs an array (..., n), such as ones like h")
         return cls(*(_table(rows, shape, dtype) for rows in tables.values()))
@@ -115,7 +117,7 @@ class Cell(ByParameters, ABC):
 def _table(rows: Sequence[Sequence[Any]], shape: tuple[int, ...], dtype: Any) -> Array:
     """Entries [part][column], brought to one shape (..., n), as (..., parts, columns, n)."""
     even = [np.broadcast_to(np.asarray(entry, dtype), shape) for row in rows for entry in row]
-    return np.stack(even, axis=-2).reshape(*shape[:-1], len(rows), -1, shape[-1])
+    return np.stack(even, axis=-2).reshape(*shape[:-1], len(rows), len(rows[0]), shape[-1])
 
 
 def _logistic(negative: Array) -> None:
