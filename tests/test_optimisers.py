@@ -293,7 +293,8 @@ def test_parameters_are_real(rule, dtype):
 def test_optimisers_take_lists_and_both_byte_orders(rule, other):
     expected = rule(0.1).step(SMALL, SMALL, rule(0.1).start(SMALL))
     given = bptt.Params(*map(other, SMALL))
-    found = rule(0.1).step(given, given, rule(0.1).start(given))
+    start = rule(0.1).start(given)
+    found = rule(0.1).step(given, given, start._replace(sums=list(start.sums)))
     for a, b in zip(
         (*found[0], *found[1].sums[0]), (*expected[0], *expected[1].sums[0]), strict=True
     ):
@@ -373,6 +374,9 @@ def test_underflow_is_no_error():
 def test_no_gradients_have_no_norm():
     none = bptt.Gradients(None, None, None)
     assert bptt.clip_by_norm(none, 1.0) == bptt.clip_by_value(none, 1.0) == none
+    empty = params(0, 0, 0, dtype=float)._replace(U=np.zeros((2, 0)))
+    for clip in (bptt.clip_by_norm, bptt.clip_by_value):
+        assert [a.shape for a in clip(empty, 1.0)] == [(1,), (2, 0), (1,)]
 
 
 @pytest.mark.parametrize("limit", [1e39, 1e-46, 0, 1.0])

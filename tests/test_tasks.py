@@ -158,6 +158,10 @@ def test_errors_by_phase_of_a_guesser_and_of_one_who_knows():
     missed = [((guess[t] - batch.target[t]) ** 2).mean() for t in range(0, 29, 3)]
     assert XOR.by_phase(knows, batch) == pytest.approx([0.25, np.mean(missed), 0], abs=1e-12)
     assert XOR.right(knows, batch).all()
+    counts = batch.counts.copy()
+    counts[20:, ::2] = False  # the padding of shorter sequences
+    perfect_there = np.where(counts[..., None], perfect(XOR, batch), 7.0)
+    assert (XOR.by_phase(perfect_there, batch._replace(counts=counts)) == 0).all()
     half[1::3] += 1e-9 * np.array([1, -1]) * np.where(batch.target[1::3, :, None] == 0, 1, -1)
     assert XOR.right(half, batch).all()  # a shade more likely than not is enough
     assert not XOR.right(np.full((29, 20, 2), 0.5), batch).any()
@@ -359,6 +363,17 @@ def test_a_string_is_right_if_what_may_follow_is_most_active():
                 assert not REBER.right(wrong, batch).any()
 
 
+@pytest.mark.parametrize("task", [REBER, EMBEDDED], ids=repr)
+def test_strings_of_which_only_one_step_counts(task):
+    batch = task.sample(rng(14), 6)
+    for back in (1, 2):
+        counts = np.zeros_like(batch.counts)
+        counts[lengths(batch) - back, np.arange(6)] = True
+        some = batch._replace(counts=counts)
+        assert (task.may_follow(some)[counts] == task.may_follow(batch)[counts]).all()
+        assert not task.right(np.tile(np.eye(7)[0], (*counts.shape, 1)), some).any()
+
+
 def test_accepts_looks_at_each_symbol_of_the_string():
     strings = ["BTXSE", "BPVVE", "BTSSXXTVVE"]
     batch = REBER.encode(strings)
@@ -503,12 +518,9 @@ def test_what_is_no_batch_of_the_task_is_refused(task):
     y = np.zeros((*batch.counts.shape, task.m))
     none = batch.counts.copy()
     none[:, 1] = False
-    other = XOR if task is LAG else LAG
     wrong = [
         ({"counts": batch.counts.astype(int)}, TypeError, "counts: got dtype int64, needs bool"),
         ({"counts": none}, ValueError, "counts: got no step that is True in sequence 1, needs one"),
-        ({"x": other.sample(rng(), 2).x[:1]}, ValueError, "x: got shape "),
-        ({"x": batch.x.astype(complex)}, TypeError, "x: got dtype complex128, needs float32 or "),
         ({"target": batch.target[1:]}, ValueError, "target: got shape "),
         ({"target": np.dstack([batch.target] * 3)}, ValueError, "target: got shape "),
         ({"target": np.full(none.shape, "a")}, TypeError, "target: got dtype <U1, needs integer"),
@@ -516,12 +528,66 @@ def test_what_is_no_batch_of_the_task_is_refused(task):
     for label in (-1, -100, task.m) if task is not ADDING else ():
         got = f"label in target: got {label}, needs an integer from 0 to {task.m - 1}"
         wrong.append(({"target": np.full_like(batch.target, label)}, ValueError, got))
+    inputs = [
+        ({"x": LAG.sample(rng(), 2).x[:1]}, ValueError, "x: got shape "),
+        ({"x": batch.x.astype(complex)}, TypeError, "x: got dtype complex128, needs float32 or "),
+    ]
     judges = [task.right, task.error, task.outputs]
     judges += [task.by_phase] if task is XOR else []
     judges += [task.accepts, lambda _, b: task.may_follow(b)] if task in (REBER, EMBEDDED) else []
     for judge, (parts, error, message) in product(judges, wrong):
         with pytest.raises(error, match=f"^{re.escape(message)}"):
             judge(y, batch._replace(**parts))
+    for parts, error, message in inputs if task in (REBER, EMBEDDED) else ():  # which look at x
+        for judge in (task.right, lambda _, b: task.may_follow(b)):
+            with pytest.raises(error, match=f"^{re.escape(message)}"):
+                judge(y, batch._replace(**parts))
+
+
+@pytest.mark.parametrize("task", TASKS, ids=repr)
+def test_outputs_are_real(task):
+    batch = task.sample(rng(), 2)
+    for judge in (task.right, task.error, task.outputs):
+        with pytest.raises(TypeError, match=r"^y: got dtype complex128, needs float32 or float64$"):
+            judge(perfect(task, batch) + 0.03j, batch)
+
+
+def test_a_task_with_outputs_of_its_own():
+    class Soft(bptt.LongLag):
+        def outputs(self, y, batch):
+            return bptt.softmax(super().outputs(y, batch))
+
+    task = Soft(3)
+    batch = task.sample(rng(), 4)
+    z = 20 * perfect(task, batch)
+    assert task.right(z, batch).all()
+    assert (task.error(z, batch) < 1e-15).all()
+
+
+@pytest.mark.parametrize("x", [np.arange(5), np.eye(5, dtype=np.float16)])
+def test_a_task_with_inputs_and_targets_of_its_own(x):
+    """Symbols or other numbers go in, and yes or no is to come out, twice at each step."""
+
+    class Weighted(bptt.Batch):
+        @property
+        def double(self):
+            return 2 * self.target
+
+    class Own(bptt.Task):
+        d, m, within, successive = 1, 2, 0.5, 1
+
+        def draw(self, rng):
+            return x, rng.integers(0, 2, (5, 2)).astype(bool), np.arange(5) < 4
+
+        def steps_right(self, y, batch):
+            return (np.abs(2 * y - batch.double) < 1).all(axis=-1)
+
+    batch = Weighted(*Own().sample(rng(), 3))
+    y = batch.target + 0.4
+    y[4] = 7
+    assert Own().right(y, batch).all()
+    assert Own().error(y, batch) == pytest.approx(np.full(3, 0.32), rel=1e-12)
+    assert not Own().right(y + 0.2, batch).any()
 
 
 @pytest.mark.parametrize("task", TASKS, ids=repr)
@@ -554,8 +620,10 @@ def test_underflow_is_no_error():
 
 
 def test_grammars_check_their_arguments():
-    with pytest.raises(TypeError, match=r"^embedded: got str, needs bool$"):
+    with pytest.raises(TypeError, match=r"^embedded: got dtype <U5 .*, needs True or False$"):
         bptt.Reber("plain")
+    for flag in (False, True):
+        assert repr(bptt.Reber(np.bool_(flag))) == repr(bptt.Reber(flag))
     assert REBER.encode(REBER.all_strings(5)).x.shape == (4, 2, 7)
     with pytest.raises(ValueError, match=r"^strings: got none, needs at least one$"):
         REBER.encode(iter(()))

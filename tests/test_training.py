@@ -214,10 +214,30 @@ def test_divergence_of_each_number(value, slope):
     assert found.moments.updates == 0
     for a, b in zip(found.network, training()["network"], strict=True):
         assert_array_equal(a, b)
-    if np.isinf(slope):
-        assert np.isnan([found.history.losses, found.history.norms]).all()
-    else:
-        assert_array_equal(found.history.losses, [value])
+    assert_array_equal(found.history.losses, [value])
+    assert np.isnan(found.history.norms).all() == np.isinf(slope)
+
+
+def test_the_loss_of_an_update_that_explodes():
+    """Through time: the states are finite, the gradients are not."""
+    arguments = training(cell=bptt.ELMAN, sample=lambda rng: changes(rng, T=70))
+    network = arguments["network"]
+    arguments["network"] = network._replace(W=1e9 * np.eye(4), U=0 * network.U, b=0 * network.b)
+    found = bptt.fit(**arguments)
+    assert found.history.diverged
+    z = np.tile(network.c, (3, 1))
+    at_rest = [bptt.cross_entropy(z, np.full(3, label))[0] for label in (0, 1)]
+    assert min(at_rest) < found.history.losses[0] < max(at_rest)
+
+    def twice(network, batch, state):
+        """A loss of which what overflows is but a part."""
+        given = bptt.ELMAN, network, batch, bptt.cross_entropy
+        return sum(bptt.loss_and_gradients(*given).loss for _ in range(2)), network
+
+    arguments.update(function=twice, parameters=arguments["network"])
+    for name in ("cell", "network", "loss"):
+        del arguments[name]
+    assert np.isnan(bptt.descend(**arguments).history.losses).all()
 
 
 def test_a_bound_on_the_updates_takes_no_memory():
@@ -236,6 +256,15 @@ def test_networks_in_the_other_byte_order():
     network = [a.astype(a.dtype.newbyteorder("S")) for a in training()["network"]]
     found = bptt.fit(**training(network=bptt.Network(*network)))
     assert same(found, expected)
+
+
+def test_inputs_that_the_precision_does_not_hold():
+    def large(rng):
+        batch = changes(rng)
+        return batch._replace(x=np.where(batch.x == 1, 1e300, 0))
+
+    with pytest.raises(ValueError, match=r"^x: got 1e\+300, needs numbers that float32 holds$"):
+        bptt.fit(**training(dtype=np.float32, sample=large))
 
 
 def test_divergence_of_the_norm():
@@ -490,6 +519,10 @@ OF_ANOTHER = {
         {"loss": type("cross_entropy", (), {"__module__": "mine", "__call__": lambda *_: ()})()},
         r"loss bptt\.readout\.cross_entropy for mine\.cross_entropy",
     ),
+    "loss within a partial": (
+        {"loss": functools.partial(bptt.mean_squared_error)},
+        r"loss bptt\.readout\.cross_entropy for bptt\.readout\.mean_squared_error",
+    ),
     "clip": ({"clip": None}, "clip 0.2 for None"),
     "clip value": ({"clip": 1}, "clip 0.2 for 1.0"),
     "clip by value": (
@@ -645,6 +678,17 @@ def test_descend_goes_down_any_function():
     assert found.state.size == 0
 
 
+@pytest.mark.parametrize(("x", "sequences"), [(1.0, 1), (np.ones(3), 1), (np.ones((3, 2)), 2)])
+def test_batches_for_a_function_of_ones_own(x, sequences):
+    """Have as many sequences as x has on its second axis, one if it has none."""
+
+    def still(pair, batch, state):
+        return 0.5, pair
+
+    found = bptt.descend(**to_pair(function=still, sample=[Batch(x, 1, True)], steps=3))
+    assert found.history.sequences == 3 * sequences
+
+
 def test_fit_is_a_case_of_descend():
     def whole(network, batch, state):
         return bptt.loss_and_gradients(bptt.GRU, network, batch, bptt.cross_entropy, state)
@@ -796,6 +840,16 @@ def test_checkpoints_tell_parameters_of_cells_apart(tmp_path):
             (0.5, Pair(np.ones(2), 1.0), None),
             TypeError,
             "state of function: got NoneType, needs ndarray",
+        ),
+        (
+            (0.5, Pair(np.ones(2), 1.0), np.array([np.ones(2), None], object)),
+            TypeError,
+            "state of function: got dtype object, needs plain numbers",
+        ),
+        (
+            (0.5, Pair(np.ones(2), 1.0), np.ma.masked_array([1.0, 2.0], [True, False])),
+            TypeError,
+            "state of function: got a masked array, needs one without a mask: .filled(...)",
         ),
     ],
 )

@@ -7,7 +7,16 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from ._arguments import Array, array, as_array, in_range, instance, number, same_precision
+from ._arguments import (
+    Array,
+    OutOfRange,
+    array,
+    as_array,
+    in_range,
+    instance,
+    number,
+    same_precision,
+)
 from .cells import Cell
 from .lags import truncated
 from .recurrence import Params, Unrolled, backward, init, unroll
@@ -132,13 +141,17 @@ def loss_and_gradients(
     if (dz.shape, dz.dtype) != (z.shape, z.dtype):
         got, needs = (f"{a.dtype} of shape {a.shape}" for a in (dz, z))
         raise ValueError(f"loss: got a derivative in {got}, needs {needs}")
-    with np.errstate(all="ignore"):
-        dh = np.zeros(h.shape, dz.dtype)
-        dh[counts] = in_range("dh", dz @ V)
-        by = backward(run, dh) if window is None else truncated(run, dh, window)
-        by_V = in_range("gradient with respect to V", dz.T @ rows)
-        by_c = in_range("gradient with respect to c", dz.sum(axis=0))
-        gradients = Network(*by[:3], by_V, by_c)
+    try:
+        with np.errstate(all="ignore"):
+            dh = np.zeros(h.shape, dz.dtype)
+            dh[counts] = in_range("dh", dz @ V)
+            by = backward(run, dh) if window is None else truncated(run, dh, window)
+            by_V = in_range("gradient with respect to V", dz.T @ rows)
+            by_c = in_range("gradient with respect to c", dz.sum(axis=0))
+            gradients = Network(*by[:3], by_V, by_c)
+    except OutOfRange as error:
+        vars(error)["loss"] = value  # for the history of a training that diverges
+        raise
     return Descent(value, gradients, run.s[-1].copy(), by.x, by.s0)
 
 
@@ -188,3 +201,15 @@ def targets(batch: Batch) -> tuple[Array, Array]:
     if target.shape[:2] != counts.shape:
         raise ValueError(f"target: got shape {target.shape}, needs {counts.shape}, and m if real")
     return target, counts
+
+
+def in_precision(batch: Batch, dtype: Any) -> Batch:
+    """The batch, its real numbers as floats of ``dtype``; ValueError if x is too large for it."""
+    given, target = array("x", batch.x, "T B d", "fdib"), as_array("target", batch.target)
+    with np.errstate(all="ignore"):  # a target that is too large, the loss will say
+        x = given.astype(dtype, copy=False)
+        target = target.astype(dtype, copy=False) if target.dtype.kind == "f" else target
+    if not np.isfinite(x).all():
+        large = given[~np.isfinite(x)][0]
+        raise ValueError(f"x: got {large}, needs numbers that {dtype} holds")
+    return Batch(x, target, batch.counts)

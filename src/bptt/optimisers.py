@@ -5,10 +5,12 @@ Its fields may be NamedTuples or tuples of such arrays in turn, as in a stack of
 
 from collections.abc import Callable
 from functools import partial
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy import ndarray
 
 from ._arguments import REAL, Array, as_array, number
 
@@ -21,6 +23,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "decay_of_squares": (0, 0.999999),
     "epsilon": (float(np.finfo(float).tiny), np.inf),
 }
+FLOATS = np.dtype(np.float64), np.dtype(np.float32)
 
 
 def clip_by_norm(gradients: Tree, limit: float) -> Tree:
@@ -170,9 +173,11 @@ def _step(
     gradients: Any,
     at: Moments,
 ) -> tuple[Any, Moments]:
-    parameters = each(partial(as_array, "parameters", dtypes="fd"), parameters)
-    gradients = fitting("gradients", gradients, parameters)
-    sums = fitting("sums of moments", at.sums, (parameters,) * count)
+    sums = tuple(at.sums)
+    if not _alike((gradients, *sums), (parameters,) * (1 + count)):
+        parameters = each(partial(as_array, "parameters", dtypes="fd"), parameters)
+        gradients = fitting("gradients", gradients, parameters)
+        sums = fitting("sums of moments", sums, (parameters,) * count)
     t, now = at.updates + 1, rate if until is None else rate * max(0.0, 1 - at.updates / until)
 
     def moved(a: Array, g: Array, *sums: Array) -> list[Array]:
@@ -196,8 +201,8 @@ def _step(
                 return [a - unbiased * mean / (root + epsilon), mean, squares]
 
     found = each(moved, parameters, gradients, *sums)
-    parameters, *sums = (each(itemgetter(i), found) for i in range(1 + count))
-    return parameters, Moments(t, tuple(sums))
+    after, *totals = (each(itemgetter(i), found) for i in range(1 + count))
+    return after, Moments(t, tuple(totals))
 
 
 def _real(name: str, value: Any) -> Any:
@@ -207,8 +212,7 @@ def _real(name: str, value: Any) -> Any:
 def each(function: Callable[..., Any], first: Any, *others: Any) -> Any:
     """A NamedTuple like the first, of function(array, …); what is None stays so."""
     if isinstance(first, tuple):
-        parts = [each(function, *arrays) for arrays in zip(first, *others, strict=True)]
-        return getattr(type(first), "_make", tuple)(parts)
+        return getattr(type(first), "_make", tuple)(map(each, repeat(function), first, *others))
     return None if first is None else function(first, *others)
 
 
@@ -228,7 +232,7 @@ def leaves(tree: Any, name: str = "") -> dict[str, Any]:
 
 def fitting(name: str, tree: Any, like: Any) -> Any:
     """A tree as arrays, if their names, dtypes and shapes are those of another; else ValueError."""
-    if not _alike(tree, like):  # which costs less, at each update, than their names
+    if not _alike(tree, like):
         tree = each(partial(as_array, name), tree)
         got, needs = (
             ", ".join(f"{k} {np.asarray(a).dtype}{np.shape(a)}" for k, a in leaves(t).items())
@@ -240,11 +244,13 @@ def fitting(name: str, tree: Any, like: Any) -> Any:
 
 
 def _alike(tree: Any, like: Any) -> bool:
-    if not isinstance(like, tuple):
-        return type(tree) is np.ndarray and (tree.dtype, tree.shape) == (like.dtype, like.shape)
-    fields = getattr(like, "_fields", ())
-    same = isinstance(tree, tuple) and getattr(tree, "_fields", ()) == fields
-    return same and len(tree) == len(like) and all(map(_alike, tree, like))
+    """Whether they are float arrays of one form, by what costs least at each update; False where
+    only names and conversions can tell.
+    """
+    if type(tree) is ndarray is type(like):
+        return tree.shape == like.shape and tree.dtype is like.dtype in FLOATS
+    same = isinstance(tree, tuple) and type(tree) is type(like) and len(tree) == len(like)
+    return same and all(map(_alike, tree, like))
 
 
 @np.errstate(all="ignore")
@@ -254,7 +260,7 @@ def norm(gradients: Any) -> float:
     total = float(sum(np.vdot(g, g).real for g in arrays))
     if 1e-30 < total < 1e30:
         return total**0.5
-    largest = float(np.max([abs(g).max() for g in arrays], initial=0))
+    largest = float(np.max([abs(g).max(initial=0) for g in arrays], initial=0))
     if largest == 0 or not np.isfinite(largest):
         return largest
     parts = [abs(g) / np.float64(largest) for g in arrays]
@@ -275,10 +281,11 @@ def shortened(gradients: Tree, size: float, limit: float) -> Tree:
 def _finite(gradients: Tree, dtypes: str) -> tuple[Tree, float]:
     """The gradients as arrays of one of the dtypes, and their norm."""
     named("gradients", gradients)
-    for name, g in leaves(gradients).items():
-        if g is not None:
-            as_array(f"gradients {name}", g, dtypes)
-    gradients = each(np.asarray, gradients)
+    if not _alike(gradients, gradients):
+        for name, g in leaves(gradients).items():
+            if g is not None:
+                as_array(f"gradients {name}", g, dtypes)
+        gradients = each(np.asarray, gradients)
     if not np.isfinite(size := norm(gradients)):
         raise ValueError(f"gradients: got a norm of {size}, needs finite numbers")
     return gradients, size

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.random import Generator
 
 from ._arguments import REAL, Array, array, instance, number
-from .network import Batch, targets
+from .network import Batch, scalar, targets
 
 
 class Task(ABC):
@@ -79,29 +79,27 @@ class Task(ABC):
 
     def outputs(self, y: Array, batch: Batch) -> Array:
         """``y``, if it fits the batch, and the batch the task; else TypeError or ValueError."""
-        return self._judged(y, batch)[0]
+        T, B = self._checked(batch).counts.shape
+        return array("y", y, "T B m", "fd", T=T, B=B, m=self.m)
 
     def _judged(self, y: Array, batch: Batch) -> tuple[Array, Batch]:
-        """Outputs, and the batch that they are of."""
-        batch = self._checked(batch)
-        T, B = batch.counts.shape
-        return array("y", y, "T B m", T=T, B=B, m=self.m), batch
+        """Outputs, also where a task has its own ``outputs``, and the batch that they are of."""
+        return self.outputs(y, batch), self._checked(batch)
 
     def _checked(self, batch: Batch) -> Batch:
-        """A batch of this task as arrays, with targets of 0 at steps that do not count."""
+        """The batch, if its targets are of this task, which are 0 at steps that do not count."""
         target, counts = targets(batch)
-        sizes = {"d": self.d, "m": self.m, **dict(zip("TB", counts.shape, strict=False))}
-        x = array("x", batch.x, "T B d", "fdib", **sizes)
+        sizes = {"m": self.m, **dict(zip("TB", counts.shape, strict=False))}
         if not counts.any(axis=0).all():
             b = counts.any(axis=0).argmin()
             raise ValueError(f"counts: got no step that is True in sequence {b}, needs one")
         target = target.copy()
         target[~counts] = 0
-        form = ("T B", "i") if target.ndim == 2 else ("T B m", "fdi")
+        form = ("T B", "i") if target.ndim == 2 else ("T B m", "fdib")
         target = array("target", target, *form, **sizes)
         for label in (target.min(), target.max()) if target.ndim == 2 else ():
             number("label in target", label, 0, self.m - 1)
-        return Batch(x, target, counts)
+        return batch._replace(target=target, counts=counts)
 
 
 @dataclass(frozen=True)
@@ -141,8 +139,8 @@ class TemporalXOR(Task):
         """Mean squared error, (3,), at bits of position 0, 1, 2 modulo 3; 1/4 if all are 1/2."""
         y, batch = self._judged(y, batch)
         squared = self.misses(y, batch)[..., 1] ** 2
-        phase = np.arange(1, len(y) + 1) % 3
-        return np.array([squared[phase == k].mean() for k in range(3)])
+        phase = np.arange(1, len(y) + 1)[:, None] % 3
+        return np.array([squared[(phase == k) & batch.counts].mean() for k in range(3)])
 
 
 @dataclass(frozen=True)
@@ -286,7 +284,8 @@ class Reber(Task):
     symbols: ClassVar[str] = "BTSXPVE"
 
     def __post_init__(self) -> None:
-        instance("embedded", self.embedded, bool)
+        scalar("embedded", self.embedded, "b", "True or False")
+        object.__setattr__(self, "embedded", bool(self.embedded))  # of NumPy's, too
 
     def string(self, rng: Generator) -> str:
         """A random string of the grammar, from B to E."""
@@ -316,10 +315,12 @@ class Reber(Task):
     def may_follow(self, batch: Batch) -> Array:
         """Which symbols, (T, B, 7), the grammar allows next; ValueError outside the grammar."""
         batch = self._checked(batch)
-        rows, allowed = _automaton(self.embedded), np.zeros(batch.x.shape, bool)
-        for b, steps in enumerate(batch.counts.sum(axis=0)):
+        T, B = batch.counts.shape
+        x = array("x", batch.x, "T B d", "fdib", T=T, B=B, d=self.d)
+        rows, allowed = _automaton(self.embedded), np.zeros(x.shape, bool)
+        for b, steps in enumerate(T - batch.counts[::-1].argmax(axis=0)):
             state = 0
-            for t, code in enumerate(batch.x[:steps, b].argmax(axis=-1)):
+            for t, code in enumerate(x[:steps, b].argmax(axis=-1)):
                 if self.symbols[code] not in rows[state]:
                     raise ValueError(f"batch: sequence {b} leaves the grammar at step {t}")
                 state = rows[state][self.symbols[code]]

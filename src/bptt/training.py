@@ -13,7 +13,7 @@ from numpy.random import Generator
 
 from ._arguments import REAL, Array, OutOfRange, array, as_array, instance, number, same_precision
 from .cells import Cell
-from .network import NONE, Batch, Descent, Loss, Network, loss_and_gradients, scalar
+from .network import NONE, Batch, Descent, Loss, Network, in_precision, loss_and_gradients, scalar
 from .optimisers import Moments, Optimiser, each, fitting, leaves, named, norm, shortened
 
 PART = ".bptt-part"  # what the name of a checkpoint ends with until all of it is written
@@ -24,9 +24,9 @@ FORMAT = "bptt.fit 2"  # the first thing a checkpoint says; count on if older on
 class History(NamedTuple):
     """The loss, and the norm of the gradients before clipping, of each update of :func:`fit`.
 
-    ``sequences`` were seen; a batch that is no :class:`Batch` counts as one. ``solved`` says that
-    the criterion stopped it; ``diverged`` that the last update did not come to finite numbers: its
-    loss or norm may be infinite or not a number.
+    ``sequences`` were seen; a batch that is no :class:`Batch`, or whose x has one axis, counts as
+    one. ``solved`` says that the criterion stopped it; ``diverged`` that the last update did not
+    come to finite numbers: its loss or norm may be infinite or not a number.
     """
 
     losses: Array
@@ -129,11 +129,7 @@ def _through(
 ) -> Descent:
     """The loss and its gradients, with the batch in the precision of the network."""
     instance("sample", batch, Batch)
-    x, target = array("x", batch.x, "T B d", "fdib"), as_array("target", batch.target)
-    with np.errstate(all="ignore"):  # what is too large, the run and the loss will say
-        x = x.astype(network.W.dtype, copy=False)
-        target = target.astype(x.dtype, copy=False) if target.dtype.kind == "f" else target
-    batch = Batch(x, target, batch.counts)
+    batch = in_precision(batch, network.W.dtype)
     found = loss_and_gradients(cell, network, batch, loss, state, window=window)
     if carry and not (at_last := np.asarray(batch.counts)[-1]).all():
         raise ValueError(
@@ -248,7 +244,7 @@ def descend(
                 raise ValueError("carry: got a function that returns no state, needs one")
             due = not after or (step + 1) % every == 0 or step + 1 == stop
             solved = after is not None and due and _succeeded(criterion, at.network)
-            size = np.shape(batch.x)[1] if isinstance(batch, Batch) else 1
+            size = (*np.shape(batch.x), 1, 1)[1] if isinstance(batch, Batch) else 1
             sequences = at.history.sequences + size
             losses, norms = trace[:, : step + 1]
             at = at._replace(history=History(losses, norms, sequences, solved, not after))
@@ -275,8 +271,9 @@ def _update(
     """The loss, the norm, and all but the history after the update, if in range."""
     try:
         found = function(at.network, batch, state)
-    except OutOfRange:
-        return np.nan, np.nan, None
+    except OutOfRange as error:  # in a function of one's own, it may know but a part of the loss
+        known = vars(error) if getattr(function, "func", None) is _through else {}
+        return known.get("loss", np.nan), np.nan, None
     loss, gradients, state, *_ = _descent(found, at.network)
     with np.errstate(all="ignore"):
         size = norm(gradients)
@@ -299,6 +296,8 @@ def _descent(found: Any, parameters: Any) -> Descent:
     scalar("loss of function", found.loss, "iuf")
     instance("gradients of function", found.gradients, type(parameters))
     instance("state of function", found.state, np.ndarray)
+    if as_array("state of function", found.state).dtype.hasobject:  # no checkpoint can hold it
+        raise TypeError(f"state of function: got dtype {found.state.dtype}, needs plain numbers")
     return found._replace(gradients=fitting("gradients of function", found.gradients, parameters))
 
 
@@ -310,15 +309,15 @@ def _succeeded(criterion: Any, parameters: Any) -> bool:
 
 def _identity(function: Any) -> dict[str, Any]:
     """What a checkpoint tells functions apart by."""
-    kind = getattr(function, "func", function)  # of a partial
-    if kind is _through:
+    if getattr(function, "func", None) is _through:
         cell, loss, window, _ = function.args
         return {"cell": f"{cell!r} of {_origin(cell)}", "loss": _origin(loss), "window": window}
-    return {"function": _origin(kind)}
+    return {"function": _origin(function)}
 
 
 def _origin(kind: Any) -> str:
-    """The module and name of a function, or of the class of another object."""
+    """The module and name of a function, also within a partial, or of another object's class."""
+    kind = kind.func if isinstance(kind, partial) else kind
     kind = kind if hasattr(kind, "__qualname__") else type(kind)
     return f"{kind.__module__}.{kind.__qualname__}"
 
