@@ -11,14 +11,14 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx_proof.nodes import proof_node
 
 from .checked import check_fold
 from .mathematics import height
 
 FIRST = 80  # rem of a wide page that are laid out at once: a high screen
-COLUMNS = 78  # characters in a line of a wide page
+COLUMNS = 105  # characters in a line of a wide page
 LINE = 1.62  # rem
+UNKNOWN = (nodes.image, nodes.table, nodes.title)  # whose height their text does not tell
 
 
 def mark(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -35,10 +35,9 @@ def mark(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 top += 25
                 continue
             characters, rest = size
-            if top > FIRST and not isinstance(block, nodes.title | nodes.table):
-                written = block[0] if isinstance(block, proof_node) else block  # it has no tag
-                written["classes"].append("later")
-                written["style"] = (
+            if top > FIRST and not isinstance(block, nodes.title):
+                block["classes"].append("later")
+                block["style"] = (
                     f"--text:{characters};--rest:{round(rest, 2):g}rem"  # see writer.py
                 )
             top += characters / COLUMNS * LINE + rest + 1.1
@@ -47,7 +46,11 @@ def mark(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 def extent(block: nodes.Element, macros: dict[str, str]) -> tuple[int, float] | None:
     """Characters that flow, and the height of all else in rem; nothing if that is not known."""
     classes = block["classes"]
-    if "margin" in classes or list(block.findall(nodes.image)):
+    if "dropdown" in classes:  # folded
+        return 30, 1.6
+    if "above-input" in classes:  # folded, too
+        return 0, 3.3
+    if {"margin", "answer"} & {*classes} or any(map(list, map(block.findall, UNKNOWN))):
         return None
     if isinstance(block, nodes.math_block):
         return 0, height(block.astext(), macros)
@@ -55,18 +58,11 @@ def extent(block: nodes.Element, macros: dict[str, str]) -> tuple[int, float] | 
         return len(block["said"]) // 2, 0.6
     if isinstance(block, nodes.literal_block):
         lines = block.astext().rstrip("\n").count("\n") + 1
-        return 0, lines + 2 if "cell_input" in block.parent["classes"] else 1.2 * lines + 1
-    if isinstance(block, nodes.table):
-        rows = sum(1 for _ in block.findall(nodes.row))
-        return sum(width(title) for title in block.findall(nodes.title)), 2.2 * rows + 0.5
-    if isinstance(block, nodes.TextElement):
+        return 0, lines + 2.6 if "cell_input" in block.parent["classes"] else 1.2 * lines + 1
+    if isinstance(block, nodes.paragraph):
         return (width(block) // 2, 0.6) if "checked" in classes else (width(block), 0.81)
-    if "dropdown" in classes:  # folded
-        return 30, 1.6
-    if "above-input" in classes:  # folded, too
-        return 0, 5.0
-    parts = [part for part in block.children if not isinstance(part, nodes.Invisible)]
-    sizes = [extent(part, macros) for part in parts]
+    parts = [part for part in block.children if isinstance(part, nodes.Element)]
+    sizes = [extent(part, macros) for part in parts if not isinstance(part, nodes.Invisible)]
     known = [size for size in sizes if size is not None]
     if not known or len(known) < len(sizes):
         return None

@@ -36,20 +36,20 @@ document.fonts.addEventListener("loadingdone", () => reachable([...laid]));
 
 // The contents mark the section on screen: the last whose heading has passed the upper third, or, at
 // the end of the page, the last of all.
+const drawer = document.getElementById("contents");
 const links = [...document.querySelectorAll("#contents a")];
 const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
 const mark = () => {
   const ended = scrollY + innerHeight >= root.scrollHeight - 2;
   const passed = (heading) => ended || heading.getBoundingClientRect().top < innerHeight / 3;
   const current = links[headings.findLastIndex(passed)];
-  for (const link of links) {
-    if (link === current) link.setAttribute("aria-current", "true");
-    else link.removeAttribute("aria-current");
-  }
+  if (current?.hasAttribute("aria-current")) return;
+  for (const link of links) link.removeAttribute("aria-current");
+  current?.setAttribute("aria-current", "true");
+  drawer?.scrollTo({ top: (current?.offsetTop ?? 0) - drawer.clientHeight / 2, behavior: "instant" });
 };
 addEventListener("scroll", () => requestAnimationFrame(mark), { passive: true });
 // On a phone they make way for the section that the reader chose.
-const drawer = document.getElementById("contents");
 drawer?.addEventListener("click", (event) => event.target.closest("a") && drawer.hidePopover());
 
 // What deferred.py marks is laid out even if nobody scrolls there, for to screen readers it is not there
