@@ -246,7 +246,7 @@ def test_a_gradient_by_the_inputs_out_of_range_is_told(way):
     params = bptt.Params(np.zeros((1, 1)), np.full((1, 1), 1e200), np.zeros(1))
     x = np.zeros((3, 1, 1))
     run = bptt.unroll(bptt.ELMAN, params, x)
-    with pytest.raises(bptt.OutOfRange, match=r"^gradient with respect to x: got numbers too larg"):
+    with pytest.raises(bptt.OutOfRange, match=r"^gradient with respect to x: got numbers too"):
         WAYS[way](run, x + 1e200)
 
 
