@@ -133,7 +133,7 @@ DELAYED_COPY = Experiment(
             {"cell": cell, "delay": delay, "rule": r}
             for cell in ("leaky", "LSTM")
             for delay in (2, 5)
-            for r in ("exact", "diagonal", "zero")
+            for r in ("exact", "diagonal", "zero", "read-out only")
         ),
     ],
     range(10),

@@ -19,6 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome"]
+FIREFOX = ["firefox-esr", "firefox"]
 NARROWER = {390: 320, 1280: 768}  # looked at in the same visit
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
@@ -43,10 +44,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--site", type=Path, default=ROOT / "_build" / "html", help="what make book wrote"
     )
+    parser.addoption("--firefox", action="store_true", help="in Firefox, where Chromium is usual")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    for names, package in ((CHROMIUM, "chromium"), (["java"], "default-jre-headless")):
+    browser = (CHROMIUM, "chromium")
+    if session.config.getoption("--firefox"):
+        browser = (FIREFOX, "firefox-esr")
+    for names, package in (browser, (["java"], "default-jre-headless")):
         if program(names) is None:
             raise pytest.UsageError(f"{names[0]} is not installed: apt-get install {package}")
 
@@ -124,10 +129,16 @@ def server(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, not one that Playwright would fetch."""
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """The machine's own Chromium or Firefox, not one that Playwright would fetch."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program(CHROMIUM))
+        if request.config.getoption("--firefox"):
+            # A Firefox as its makers ship it: Playwright speaks WebDriver BiDi to it.
+            browser = playwright.firefox.launch(
+                executable_path=program(FIREFOX), channel="moz-firefox"
+            )
+        else:
+            browser = playwright.chromium.launch(executable_path=program(CHROMIUM))
         yield browser
         browser.close()
 

@@ -47,6 +47,12 @@ def anchors(path: Path) -> set[str]:
     return {attributes["id"] for _, attributes in tags(path) if "id" in attributes}
 
 
+def test_a_server_that_is_another_user_can_read_every_folder(site: Path) -> None:
+    """As the umask has it, for all of them: one that was made closed would stay so in a copy."""
+    modes = {str(path): path.stat().st_mode for path in site.rglob("*") if path.is_dir()}
+    assert {path for path, mode in modes.items() if mode != site.stat().st_mode} == set()
+
+
 def test_links_and_fragments_resolve(site: Path, page: str) -> None:
     """Files exist, fragments too; nothing but a link names another host."""
     links = [

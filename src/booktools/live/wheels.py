@@ -99,7 +99,8 @@ def bring(root: Path, folder: Path | None) -> Path:
     target = root / ".live"
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory() as kept:  # nothing stands half brought
-        new = Path(kept)
+        new = Path(kept) / "live"
+        new.mkdir()  # the folder above is closed to all others, and a copy would be
         for name in COMPILED:
             data = compiled(packages[name], version, folder)
             data = lightened(data) if name == "matplotlib" else data
