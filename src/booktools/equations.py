@@ -97,10 +97,10 @@ def overview(app: Sphinx, here: str) -> nodes.Node:
         found = [one for some in those for one in equations(env, *some)]
         if found and place != here:
             checks = sum(bool(findings) for _, _, findings in found)
-            text = nodes.Text(
-                f": {len(found)}, of which {checks} are checked and the others define"
-            )
-            line = nodes.paragraph("", "", link(app, here, place, env.titles[place]), text)
+            some = f"of which {checks} are checked and the others define"
+            words = "all of them checked" if checks == len(found) else some
+            title = link(app, here, place, env.titles[place])
+            line = nodes.paragraph("", "", title, nodes.Text(f": {len(found)}, {words}"))
             items += nodes.list_item("", line)
     return items
 
