@@ -126,7 +126,9 @@ def row(app: Sphinx, docname: str, page: str) -> nodes.list_item:
     uri = app.builder.get_relative_uri(docname, page)
     title = env.titles[page].deepcopy().children
     link = nodes.reference("", f"{numbers(env)[page]} ", *title, refuri=uri, internal=True)
-    time = nodes.inline("", f" {said(env.reading_times[page])}", classes=["time"])
+    core, deeper = (round(env.reading_times[page][kind]) for kind in ("core", "deeper"))
+    minutes = f"{core} + {deeper}" if deeper else str(core)
+    time = nodes.inline("", f" {minutes} min", classes=["time"])
     return nodes.list_item("", nodes.paragraph("", "", link, time))
 
 

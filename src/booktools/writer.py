@@ -4,6 +4,7 @@ Folds are the browser's own. What may be wider than a telephone's screen scrolls
 reached by the keyboard; page.js takes those out of the way of the Tab key that turn out not to be.
 """
 
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -19,6 +20,9 @@ from sphinx_exercise.nodes import solution_node
 SCROLLS = ' tabindex="0" role="group" aria-label="{}"'
 COLUMNS = 34  # of code, that a screen of 320 pixels shows
 PLAIN = (Token.Name, Token.Name.Namespace, Token.Punctuation, Token.Text.Whitespace)
+# A number, its power of ten and its unit stay on one line.
+POWER = "10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]"
+ONE_NUMBER = re.compile(rf"(?<=\d) (?=%|× {POWER})|(?<=×) (?={POWER})")
 # Of the libraries' parts: the same on every one.
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 
@@ -54,6 +58,11 @@ class Rules(HTML5Translator):
         if isinstance(node, nodes.Element) and "unheard" in node:
             attributes["aria-hidden"] = "true"
         return str(super().starttag(node, tagname, *args, **attributes))
+
+    def visit_Text(self, node: nodes.Text) -> None:  # noqa: N802 - docutils names it so
+        if not self.protect_literal_text:
+            node = nodes.Text(ONE_NUMBER.sub("\N{NO-BREAK SPACE}", node.astext()))
+        super().visit_Text(node)
 
     def visit_entry(self, node: nodes.Element) -> None:
         in_head = isinstance(node.parent.parent, nodes.thead)

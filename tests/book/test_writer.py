@@ -48,7 +48,7 @@ Inside.
 ```
 
 ```{note}
-Open.
+Open: 3.1 × 10⁻⁹ of 12 % in `4 × 10⁵`, 2 × 3 cells.
 ```
 
 ```{code-cell} ipython3
@@ -144,6 +144,11 @@ def test_folds_are_those_of_the_browser_and_say_what_is_in_them(page):
         assert inside in fold.text
         assert not fold.has_attr("open")
     assert page.find(class_="note").name == "div"
+
+
+def test_a_number_is_not_broken_from_its_power_or_its_unit(page):
+    said = page.find(class_="note").find_all("p")[-1]
+    assert said.text == "Open: 3.1\xa0×\xa010⁻⁹ of 12\xa0% in 4 × 10⁵, 2 × 3 cells."
 
 
 def test_code_has_elements_for_what_has_a_colour_alone(page):
