@@ -49,7 +49,7 @@ def extent(block: nodes.Element, macros: dict[str, str]) -> tuple[int, float] | 
     if "dropdown" in classes:  # folded
         return 30, 1.6
     if "above-input" in classes:  # folded, too
-        return 0, 3.3
+        return 0, 1.5
     if {"margin", "answer"} & {*classes} or any(map(list, map(block.findall, UNKNOWN))):
         return None
     if isinstance(block, nodes.math_block):

@@ -16,6 +16,7 @@ from pygments.token import Token
 from sphinx.application import Sphinx
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import solution_node
+from sphinx_proof.nodes import proof_node
 
 SCROLLS = ' tabindex="0" role="group" aria-label="{}"'
 COLUMNS = 34  # of code, that a screen of 320 pixels shows
@@ -130,13 +131,17 @@ def depart_hidden(self: Rules, node: nodes.Element) -> None:
 
 
 def tidy(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Take out identifiers that repeat, and the links in what opens a fold, which would compete."""
+    """Take out identifiers that repeat, and links in what opens a fold; set "Proof." as a title."""
     for part in doctree.findall(nodes.Element):
         if set(part.get("ids", ())) & REPEATED:
             part["ids"] = [name for name in part["ids"] if name not in REPEATED]
         if isinstance(part, nodes.title) and is_fold(part.parent):
             for link in list(part.findall(nodes.reference)):
                 link.replace_self(link.children)
+        if isinstance(part, proof_node):
+            text = next(part.findall(nodes.Text))
+            word, rest = text.split(" ", 1)
+            text.parent.replace(text, [nodes.emphasis("", word), nodes.Text(f" {rest}")])
 
 
 def choose(app: Sphinx) -> None:
