@@ -11,7 +11,6 @@ const presets = {
   '"window 19"': { cut: "window", K: 19, plus: 10 },
   '"window 41"': { cut: "window", K: 41, plus: 10 },
   '"segments 100"': { cut: "segments", K: 100, plus: 10 },
-  '"segments 110"': { cut: "segments", K: 110, plus: 10 },
   '"segments 200"': { cut: "segments", K: 200, plus: 10 },
 };
 
