@@ -201,16 +201,16 @@ def balancing(plus, steps):
 
 
 @pytest.mark.parametrize("plus", [0, 3, 10, 12, 23])
-def test_what_windows_and_chunks_keep_of_influence_balancing(plus):
+def test_what_windows_and_segments_keep_of_influence_balancing(plus):
     terms = javascript(["influence", plus, 60])[0]
-    window, chunks = javascript(["kept", terms, False], ["kept", terms, True])
+    window, segments = javascript(["kept", terms, False], ["kept", terms, True])
     run, dh, v = balancing(plus, 60)
     close(terms, summands(run, dh).U[:, :, 0] @ v)
     truth = [truncated(run, dh, K).U[:, 0] @ v for K in range(1, 61)]
     assert_allclose(window, truth, rtol=0, atol=1e-12)
-    assert_allclose(chunks, [np.mean(truth[:K]) for K in range(1, 61)], rtol=0, atol=1e-12)
+    assert_allclose(segments, [np.mean(truth[:K]) for K in range(1, 61)], rtol=0, atol=1e-12)
     for K in (1, 7, 60):
-        for values, cut in ((window, False), (chunks, True)):
+        for values, cut in ((window, False), (segments, True)):
             shares = javascript(*(["share", lag, K, cut] for lag in range(60)))
             assert_allclose(np.dot(shares, terms), values[K - 1], rtol=0, atol=1e-12)
 
@@ -218,12 +218,12 @@ def test_what_windows_and_chunks_keep_of_influence_balancing(plus):
 def test_the_sum_that_changes_its_sign():
     # Tallec and Ollivier 2017, with numbers of the chapter
     terms = javascript(["influence", 10, 200])[0]
-    window, chunks = map(np.array, javascript(["kept", terms, False], ["kept", terms, True]))
+    window, segments = map(np.array, javascript(["kept", terms, False], ["kept", terms, True]))
     assert (round(window[18], 2), window.max()) == (16.48, window[18])
     assert np.flatnonzero(window < 0)[0] + 1 == 41
     assert_allclose(window[-1], -6, rtol=0, atol=1e-12)
-    assert [round(chunks[K - 1], 2) for K in (100, 200)] == [0.58, -2.71]
-    assert chunks[109] < 0 < chunks[99]
+    assert [round(segments[K - 1], 2) for K in (100, 200)] == [0.58, -2.71]
+    assert segments[109] < 0 < segments[99]
 
 
 def two_units(seed, size):

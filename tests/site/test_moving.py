@@ -191,8 +191,8 @@ def test_the_window_turns_the_sign(explorable: Callable[..., Locator]) -> None:
     figure.get_by_role("button", name="window 41").click()
     expect(words).to_contain_text("A window of 41 keeps")  # the length glides there
     expect(words).to_contain_text("The sign is right from a length of 41 on")
-    figure.locator(".ex-choice").get_by_text("chunks", exact=True).click(force=True)
-    expect(words).to_contain_text("Chunks of 41 keep, on average")
+    figure.locator(".ex-choice").get_by_text("segments", exact=True).click(force=True)
+    expect(words).to_contain_text("Segments of 41 keep, on average")
     kept, deleted, whole = numbers(figure)
     assert math.isclose(kept + deleted, whole, abs_tol=0.06)
     assert whole == -6

@@ -91,17 +91,17 @@ export function influence(plus, lags, units = 23) {
   });
 }
 
-/** The share of lag l that a window of K keeps; chunks keep it on average over where their cuts lie. */
-export const share = (lag, K, chunks) => (lag >= K ? 0 : chunks ? 1 - lag / K : 1);
+/** The share of lag l that a window of K keeps; segments keep it on average over where their cuts lie. */
+export const share = (lag, K, segments) => (lag >= K ? 0 : segments ? 1 - lag / K : 1);
 
-/** What is kept of the sum of the terms, by the length K = 1, 2, … of a window or of chunks. */
-export function kept(terms, chunks) {
+/** What is kept of the sum of the terms, by the length K = 1, 2, … of a window or of segments. */
+export function kept(terms, segments) {
   let window = 0;
-  let windows = 0; // chunks of K are, on average, all windows from 1 to K
+  let windows = 0; // segments of K are, on average, all windows from 1 to K
   return terms.map((term, i) => {
     window += term;
     windows += window;
-    return chunks ? windows / (i + 1) : window;
+    return segments ? windows / (i + 1) : window;
   });
 }
 

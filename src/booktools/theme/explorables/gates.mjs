@@ -20,7 +20,9 @@ const presets = {
 };
 
 const GATES = { i: "input gate", f: "forget gate", o: "output gate" };
-const WAYS = [["carousel", "ex-V"], ["i", "ex-W"], ["f", "ex-other"], ["g", "ex-U"], ["o", "ex-ink"]];
+// A gate has one colour, in its pads as in the paths through it and their sum.
+const WAYS = [["carousel", "V"], ["i", "W"], ["f", "other"], ["g", "U"], ["o", "ink"]];
+const HUES = Object.fromEntries(WAYS);
 
 function solve(state) {
   const { i, f, o, wg, v } = state;
@@ -80,7 +82,7 @@ function view(model) {
         bare(`rail h${t}`, level("h"));
         bare(`rail up${t}`, up(1));
         const [direct, ...through] = s.flows[t];
-        through.slice(0, 3).forEach((flow, k) => way(`up${t} ${k}`, flow, WAYS[k + 1][1], up(k)));
+        through.slice(0, 3).forEach((flow, k) => way(`up${t} ${k}`, flow, `ex-${WAYS[k + 1][1]}`, up(k)));
         way(`past${t}`, through[3], "ex-ink", level("h"));
         way(`keep${t}`, direct, "ex-V", level("c"));
       }
@@ -101,7 +103,8 @@ function view(model) {
   // Pads: one stop of the tab key, then arrow keys.
   const rows = Object.keys(GATES).map((gate) => all(gate).map((_, t) => {
     const dot = html("span");
-    const node = html("button", { type: "button", class: `ex-pad ex-gate-${gate}`, tabindex: -1,
+    dot.style.setProperty("--ex-role", `var(--ex-${HUES[gate]})`);
+    const node = html("button", { type: "button", class: "ex-pad", tabindex: -1,
       click: () => {
         const values = model.state[gate];
         model.update({ [gate]: values.with(t, values[t] < HALF ? OPEN : CLOSED) });
@@ -138,7 +141,7 @@ function view(model) {
       ...s.parts.map((value, k) => {
         const shown = part(k ? `${value < 0 ? "−" : "+"} ${show(Math.abs(value))}` : show(value),
           k ? `"by "${WAYS[k][0]}` : `"${WAYS[k][0]}"`);
-        shown.firstChild.classList.add(WAYS[k][1]);
+        shown.firstChild.classList.add(`ex-${WAYS[k][1]}`);
         return shown;
       }), part(`= ${show(s.whole)}`, '"all paths"'));
     return describe(s);

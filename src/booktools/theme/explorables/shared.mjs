@@ -145,14 +145,23 @@ export function decades(most, least, top, bottom) {
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-/** A point to drag: `drag(x, y)` gets pixels, `keys(right, up)` gets steps from the arrow keys. */
-export function handle(svg, { label, limit, kind, drag, keys }) {
+/**
+ * A point to drag: `drag(x, y)` gets pixels, `keys(right, up)` gets steps from the arrow keys. With a
+ * `sign` it is a ring around it, so that points that play the same part are told apart without a colour.
+ */
+export function handle(svg, { label, limit, kind, sign, drag, keys }) {
   const [node, touch, dot] = ["g", "rect", "circle"].map((tag) => document.createElementNS(SVG, tag));
   set(node, { class: `ex-handle ex-${kind}`, role: "slider", tabindex: 0, "aria-label": label,
     "aria-valuemin": -limit, "aria-valuemax": limit });
   set(touch, { class: "ex-touch" });
   set(dot, { class: "ex-dot", r: 8 });
   node.append(touch, dot);
+  if (sign) {
+    set(dot, { class: "ex-dot ex-node ex-on", r: 9 });
+    const text = node.appendChild(document.createElementNS(SVG, "text"));
+    set(text, { class: "ex-tiny", "text-anchor": "middle", y: 4.5, "pointer-events": "none", "aria-hidden": true });
+    text.textContent = sign;
+  }
   svg.append(node);
   let at;
   let grip = null;

@@ -10,20 +10,19 @@ const start = { cut: "window", K: 19, plus: 10 };
 const presets = {
   '"window 19"': { cut: "window", K: 19, plus: 10 },
   '"window 41"': { cut: "window", K: 41, plus: 10 },
-  '"chunks 100"': { cut: "chunks", K: 100, plus: 10 },
-  '"chunks 110"': { cut: "chunks", K: 110, plus: 10 },
-  '"chunks 200"': { cut: "chunks", K: 200, plus: 10 },
+  '"segments 100"': { cut: "segments", K: 100, plus: 10 },
+  '"segments 200"': { cut: "segments", K: 200, plus: 10 },
 };
 
 /** What follows from the state, in which K may be on its way: sums are of this cut and of the other. */
 function solve({ cut, K, plus }) {
-  const chunks = cut === "chunks";
+  const segments = cut === "segments";
   const terms = influence(plus, LAGS);
-  const sums = [kept(terms, chunks), kept(terms, !chunks)];
+  const sums = [kept(terms, segments), kept(terms, !segments)];
   const length = clamp(Math.round(K), 1, LAGS);
   const whole = 2 * (2 * plus - UNITS);
   const value = sums[0][length - 1];
-  return { chunks, plus, terms, sums, whole, K: length, value, bias: value - whole };
+  return { segments, plus, terms, sums, whole, K: length, value, bias: value - whole };
 }
 
 /** A number with two decimals, unless it is whole. */
@@ -70,7 +69,7 @@ function view(model) {
     const gap = column > 2.5 ? 0.6 : 0;
     terms.forEach((term, lag) => {
       const [left, right] = [x(lag), x(lag + 1) - gap];
-      const stays = share(lag, K, s.chunks);
+      const stays = share(lag, K, s.segments);
       const split = middle - unit * term * stays;
       paths[term < 0 ? "minus" : "plus"] += box(left, right, middle, split);
       if (stays < 1) paths.deleted += box(left, right, split, middle - unit * term);
@@ -83,7 +82,7 @@ function view(model) {
     const low = Math.floor(Math.min(...all) / step) * step;
     const y = (value) => SUMS.top + ((high - value) / (high - low)) * (SUMS.bottom - SUMS.top);
     pen.text("head sums", 0, SUMS.top - 16,
-      `"what ${s.chunks ? "chunks keep, on average," : "a window keeps"} by length "K`, "start");
+      `"what ${s.segments ? "segments keep, on average," : "a window keeps"} by length "K`, "start");
     for (let i = 0; low + i * step <= high * (1 + 1e-9); i++) {
       const value = low + i * step;
       pen.line(`level${i}`, GUTTER, y(value), end, y(value), value ? "ex-grid" : "ex-axis");
@@ -94,8 +93,8 @@ function view(model) {
     pen.text("whole name", end + 5, y(whole) + 4, `"all: ${show(whole)}"`, "start", "ex-small");
     const curve = (values) => values.map((value, i) => `${x(i + 1)} ${y(value)}`).join(" ");
     pen("polyline", "other", { points: curve(s.sums[1]), class: "ex-curve ex-other" });
-    const named = s.chunks ? 24 : 110; // where the other curve has room for its name
-    pen.text("other name", x(named) + 3, y(s.sums[1][named - 1]) - 7, `"${s.chunks ? "windows" : "chunks"}"`, "start",
+    const named = s.segments ? 24 : 110; // where the other curve has room for its name
+    pen.text("other name", x(named) + 3, y(s.sums[1][named - 1]) - 7, `"${s.segments ? "windows" : "segments"}"`, "start",
       "ex-small ex-halo");
     pen("polyline", "curve", { points: curve(s.sums[0]), class: "ex-curve" });
     pen.line("cut", x(K), BARS.top - 8, x(K), SUMS.bottom, "ex-cut");
@@ -108,7 +107,7 @@ function view(model) {
     [0, 50, 100, 150, 200].forEach((lag) =>
       pen.text(`lag${lag}`, x(lag), SUMS.bottom + 20, `${lag}`, "middle", "ex-small"));
     pen.text("axis", x(LAGS / 2), SUMS.bottom + 38, '"lag "ℓ", length "K', "middle", "ex-small");
-    grip.move(x(K), y(s.value), K, `${s.chunks ? "chunks" : "a window"} of ${K}`, 44);
+    grip.move(x(K), y(s.value), K, `${s.segments ? "segments" : "a window"} of ${K}`, 44);
     return HEIGHT;
   }
 
@@ -129,7 +128,7 @@ function view(model) {
     draw,
     parts: [
       html("div", { class: "ex-row" },
-        choice(model, "cut", '"cut by"', { window: '"a window"', chunks: '"chunks"' })),
+        choice(model, "cut", '"cut by"', { window: '"a window"', segments: '"segments"' })),
       svg, line,
       html("div", { class: "ex-sliders" },
         slider(model, "K", "K", "length", [1, LAGS, 1], (K) => show(Math.round(K))),
@@ -138,8 +137,8 @@ function view(model) {
   };
 }
 
-function describe({ chunks, K, value, whole, sums, plus }) {
-  const said = [`${chunks ? `Chunks of ${K} keep, on average,` : `A window of ${K} keeps`} ${
+function describe({ segments, K, value, whole, sums, plus }) {
+  const said = [`${segments ? `Segments of ${K} keep, on average,` : `A window of ${K} keeps`} ${
     two(value)} of a derivative that is ${show(whole)}.`];
   if (value * whole < 0) {
     said.push("The sign is wrong: at any learning rate, a step down this gradient makes the loss larger.");

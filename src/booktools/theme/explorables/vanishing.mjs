@@ -1,7 +1,7 @@
 // Which number tells whether the gradient vanishes? (book/vanishing.md)
 
 import { growth, inputs, radius, reach, scaled, slopes, stretch } from "./arithmetic.mjs";
-import { canvas, choice, clamp, decades, handle, html, nice, show, slider, upgrade } from "./shared.mjs";
+import { canvas, choice, clamp, decades, handle, html, show, slider, upgrade } from "./shared.mjs";
 
 const LAGS = 30;
 const STEPS = 1000; // of the run that the exponent is measured on
@@ -14,12 +14,15 @@ const presets = {
   '"inputs"': { W: [[1.3, -0.8], [0.8, 1.3]], p: 0, q: 0, g: 1.2, plane: 2 },
 };
 
+// In the words and colours of the static figures of the chapter. The lines are of falling width, so
+// that none hides another that it lies on.
 const NAMES = {
-  norm: ["‖W‖", "largest singular value", "ex-V"],
-  radius: ["ρ(W)", "spectral radius", "ex-U"],
-  exponent: ["e^{χ}", "Lyapunov exponent", "ex-W"],
+  norm: ["‖W‖", "norm", "ex-other", 4],
+  radius: ["ρ(W)", "radius", "ex-U", 2.75],
+  exponent: ["e^{χ}", "exponent", "ex-W", 1.75],
   gradient: ["", "gradient", "ex-ink"],
 };
+const LEAST = 1 / 8; // the left end of the scale of factors
 
 /** What follows from the state: the four factors per step, and the gradient's norm by lag. */
 function solve(state) {
@@ -41,7 +44,7 @@ function view(model) {
     model.update({ W: W.map((row, i) => row.with(j, put[i])) });
   };
   const columns = [0, 1].map((j) => handle(svg, {
-    label: `Column ${j + 1} of W`, limit: 10, kind: j ? "other" : "W",
+    label: `Column ${j + 1} of W`, limit: 10, kind: "ink", sign: `${j + 1}`,
     drag: (x, y) => setColumn(j, (x - plane.x) / plane.unit, (plane.y - y) / plane.unit),
     keys: (right, up) => {
       const { W, plane: limit } = model.state;
@@ -57,7 +60,7 @@ function view(model) {
     const tall = wide ? Math.min(260, left) : 210;
     plane = { x: left / 2, y: 24 + tall / 2, unit: (tall / 2 - 10) / s.plane };
 
-    pen.text("head plane", 0, 14, '"columns of "W", to drag"', "start");
+    pen.text("head plane", 0, 14, '"columns 1 and 2 of "W", to drag"', "start");
     const edge = tall / 2;
     pen.line("across", plane.x - edge, plane.y, plane.x + edge, plane.y, "ex-grid");
     pen.line("up", plane.x, plane.y - edge, plane.x, plane.y + edge, "ex-grid");
@@ -69,64 +72,91 @@ function view(model) {
       const beyond = Math.max(1, ...point.map((value) => Math.abs(value) / (1.04 * s.plane)));
       return point.map((value) => value / beyond); // no further than the edge
     });
-    pen("polygon", "image", { points: image.map(at).join(" "), class: "ex-image" });
+    const points = image.map(at).join(" ");
+    pen("polygon", "inside", { points, class: "ex-factor ex-other", "fill-opacity": 0.15 });
+    pen("polygon", "image", { points, class: "ex-promise ex-other" });
     const far = image.reduce((best, point) => (Math.hypot(...point) > Math.hypot(...best) ? point : best));
     const [fx, fy] = at(far);
-    pen.line("far", plane.x, plane.y, fx, fy, "ex-longest");
-    columns.forEach(({ move }, j) => {
+    pen.line("far", plane.x, plane.y, fx, fy, "ex-promise ex-other");
+    const tips = columns.map(({ move }, j) => {
       const column = W.map((row) => row[j]);
       const [x, y] = at(column);
-      pen.line(`column${j}`, plane.x, plane.y, x, y, `ex-vector ${j ? "ex-first" : ""}`);
-      pen.text(`name${j}`, x, y - 14, `"column ${j + 1}"`, "middle", "ex-small ex-halo");
+      pen.line(`column${j}`, plane.x, plane.y, x, y, "ex-cut");
       move(x, y, column[0], `${show(column[0])}, ${show(column[1])}`);
+      return [x, y];
     });
+    const [tip, other] = tips;
+    if (Math.hypot(tip[0] - other[0], tip[1] - other[1]) < 12) { // one lies under the other
+      const right = (tip[0] < plane.x) === (tip[1] < plane.y); // where no vector runs
+      pen.text("both", tip[0] + (right ? 12 : -12), tip[1] - 8, '"1 and 2"', right ? "start" : "end", "ex-small ex-halo");
+    }
 
-    // The four factors per step, on a scale of powers of two.
-    const bars = { left: wide ? left + 20 : 0, top: wide ? 24 : tall + 58 };
-    const span = width - bars.left - 40;
-    const most = Math.max(4, nice(Math.max(...Object.values(factors)), [1, 2, 4, 8, 10]));
-    const [low, high] = [Math.log(1 / 8), Math.log(most)];
-    const x = (value) => bars.left + clamp((Math.log(value) - low) / (high - low), 0, 1) * span;
+    // The four factors per step, on a scale of powers of two: names, then room for a value on each side.
+    const bars = { left: wide ? left + 20 : 0, top: wide ? 24 : tall + 58, row: wide ? 46 : 38 };
+    const [from, to] = [bars.left + 148, width - 44];
+    const most = Math.max(4, 2 ** Math.ceil(Math.log2(Math.max(...Object.values(factors))) - 1e-9));
+    const x = (value) => from + (Math.log2(value / LEAST) / Math.log2(most / LEAST)) * (to - from);
     pen.text("head bars", bars.left, bars.top - 10, '"factor per step back"', "start");
-    const bottom = bars.top + 4 * 46 + 4;
+    const bottom = bars.top + 4 * bars.row;
+    for (const value of most > 4 ? [1 / 4, 1, 4, 16] : [1 / 4, 1 / 2, 1, 2, 4]) {
+      if (value > most) continue;
+      const name = value < 1 ? `1/${1 / value}` : value;
+      pen.line(`factor ${name}`, x(value), bars.top, x(value), bottom, value === 1 ? "ex-axis" : "ex-grid");
+      pen.text(`at ${name}`, x(value), bottom + 15, `"${name}"`, "middle", "ex-small");
+    }
     Object.entries(factors).forEach(([key, value], i) => {
       const [sign, meaning, style] = NAMES[key];
-      const y = bars.top + 14 + 46 * i;
-      pen.text(`name ${key}`, bars.left, y, `${sign}${sign ? '" "' : ""}"${key === "gradient" ? `gradient at lag ${lag}` : meaning}"`, "start", "ex-small");
-      pen("rect", `bar ${key}`, { x: Math.min(x(1), x(value)), y: y + 6, height: 16, rx: 1.5,
-        width: Math.max(1, Math.abs(x(value) - x(1))), class: `ex-factor ${style}` });
-      pen.text(`value ${key}`, (value < 1 ? x(1) : x(value)) + 6, y + 19, `"${value < 1e-9 ? 0 : show(value)}"`, "start",
-        "ex-small ex-chosen");
+      const middle = bars.top + (i + 0.5) * bars.row;
+      pen.text(`name ${key}`, bars.left, middle + 4, `${sign}${sign ? '" "' : ""}"${meaning}${sign ? "" : ` at lag ${lag}`}"`,
+        "start", "ex-small");
+      const off = value < LEAST;
+      if (!off) {
+        pen("rect", `bar ${key}`, { x: Math.min(x(1), x(value)), y: middle - 8, height: 16, rx: 1.5,
+          width: Math.max(1, Math.abs(x(value) - x(1))), class: `ex-factor ${style}` });
+      }
+      const side = value < 1 ? -6 : 6;
+      pen.text(`value ${key}`, (off ? x(1) : x(value)) + side, middle + 4,
+        off ? `"${value < 1e-9 ? 0 : show(+value.toPrecision(1))} (off scale)"` : `"${show(value)}"`,
+        side < 0 ? "end" : "start", "ex-small ex-chosen ex-halo");
     });
-    pen.line("one", x(1), bars.top, x(1), bottom, "ex-axis");
-    pen.text("vanish", x(1) - 6, bottom + 14, '"‹ vanishes"', "end", "ex-small");
-    pen.text("explode", x(1) + 6, bottom + 14, '"explodes ›"', "start", "ex-small");
+    pen.text("vanish", x(1) - 6, bottom + 34, '"‹ vanishes"', "end", "ex-small");
+    pen.text("explode", x(1) + 6, bottom + 34, '"explodes ›"', "start", "ex-small");
 
-    const strip = { left: 36, top: Math.max(wide ? 24 + tall : 0, bottom + 14) + 52, high: 130 };
+    const strip = { left: 36, top: Math.max(wide ? 24 + tall : 0, bottom + 46) + 52, high: 130 };
     strip.bottom = strip.top + strip.high;
-    const column = (width - strip.left - 8) / LAGS;
+    const column = (width - strip.left - 66) / LAGS;
     const xLag = (l) => strip.left + l * column;
     const seen = norms.filter((value) => value > 1e-12);
     const [y, ticks] = decades(Math.max(10, ...seen), Math.min(0.1, ...seen), strip.top, strip.bottom);
     pen.text("head strip", 0, strip.top - 18, '"norm of ∂"h_T"/∂"h_{T−ℓ}" by lag "ℓ', "start");
     ticks.forEach(([value, content], i) => {
-      pen.line(`grid${i}`, strip.left, y(value), width, y(value), value === 1 ? "ex-axis" : "ex-grid");
+      pen.line(`grid${i}`, strip.left, y(value), xLag(LAGS), y(value), value === 1 ? "ex-axis" : "ex-grid");
       pen.text(`tick${i}`, strip.left - 6, y(value) + 4, `"${content}"`, "end", "ex-small");
     });
     // What a factor per step promises is a straight line, as far as the strip goes.
     const perDecade = y(1) - y(10);
     const ends = [strip.bottom, strip.top - 8].map((edge) => (y(1) - edge) / perDecade);
-    for (const key of ["norm", "radius", "exponent"]) {
+    const names = ["norm", "radius", "exponent"].map((key) => {
+      const [, name, style, thick] = NAMES[key];
       const rate = Math.max(-99, Math.log10(factors[key]));
       const last = Math.min(LAGS, rate ? Math.max(...ends.map((end) => end / rate)) : LAGS);
-      pen.line(`line ${key}`, xLag(0), y(1), xLag(last), y(1) - rate * last * perDecade, `ex-promise ${NAMES[key][2]}`);
-    }
+      const [right, height] = [xLag(last), y(1) - rate * last * perDecade];
+      pen.line(`line ${key}`, xLag(0), y(1), right, height, `ex-promise ${style}`).style.strokeWidth = thick;
+      return { name, style, x: right + 6, y: clamp(height + 4, strip.top + 4, strip.bottom - 6) };
+    }).sort((a, b) => a.y - b.y);
+    names.forEach((one, i) => { // below each other where lines end together
+      for (const above of names.slice(0, i)) {
+        if (Math.abs(above.x - one.x) < 60) one.y = Math.max(one.y, above.y + 13);
+      }
+    });
     norms.forEach((value, l) => {
       if (!l) return;
       pen("circle", `dot${l}`, { cx: xLag(l), cy: value ? Math.max(strip.top - 8, y(value)) : strip.bottom,
-        r: l === lag ? 6 : 3.2, class: l === lag ? "ex-state ex-chosen" : "ex-state" });
+        r: l === lag ? 6 : 3.2, class: l === lag ? "ex-node ex-on ex-ink" : "ex-state" });
       pen.touch(`touch${l}`, xLag(l), strip.top - 8, column, strip.high + 30, () => model.update({ lag: l }));
     });
+    names.forEach(({ name, style, x: left, y: base }) =>
+      pen.text(`end ${name}`, left, base, `"${name}"`, "start", `ex-small ex-sign ex-halo ${style}`));
     for (let l = 0; l <= LAGS; l += 5) {
       pen.text(`lag${l}`, xLag(l), strip.bottom + 18, `${l}`, "middle", "ex-small");
     }
