@@ -58,7 +58,7 @@ def extent(block: nodes.Element, macros: dict[str, str]) -> tuple[int, float] | 
         return len(block["said"]) // 2, 0.6
     if isinstance(block, nodes.literal_block):
         lines = block.astext().rstrip("\n").count("\n") + 1
-        return 0, lines + 2.6 if "cell_input" in block.parent["classes"] else 1.2 * lines + 1
+        return 0, lines + 4 if "cell_input" in block.parent["classes"] else 1.2 * lines + 1
     if isinstance(block, nodes.paragraph):
         return (width(block) // 2, 0.6) if "checked" in classes else (width(block), 0.81)
     parts = [part for part in block.children if isinstance(part, nodes.Element)]

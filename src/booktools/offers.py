@@ -36,12 +36,6 @@ INSTALL = """\
 %cd -q book
 import site; site.addsitedir("../src")  # else found only after a restart"""
 
-MISSING = """
-<h1>No such page</h1>
-<p>There is nothing at this address. All chapters are in the menu, and the search
-finds words in them.</p>
-"""
-
 
 def notebook(source: Path, repository: str | None = None) -> str:
     """A chapter as .ipynb, without outputs; for Colab, with a first cell that brings the book."""
@@ -67,7 +61,8 @@ def addresses(app: Sphinx, config: Any) -> None:
         config.ogp_site_name = config.html_title
         config.sitemap_url_scheme = "{link}"
     # the page that a server shows for any wrong address, so its links start at the root
-    config.notfound_context = {"title": "No such page", "body": MISSING}
+    config.notfound_context = {"title": "No such page"}
+    config.notfound_template = "404.html"
     config.notfound_urls_prefix = urlsplit(url).path.rstrip("/") + "/"
 
 

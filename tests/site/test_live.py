@@ -332,6 +332,30 @@ def test_live_cells_obey_the_rules_of_accessibility(
     assert [(v["id"], [node["html"] for node in v["nodes"]]) for v in found["violations"]] == []
 
 
+def test_the_panel_says_how_far_python_is(read: Callable[..., Reader]) -> None:
+    """A bar that is neither empty nor full, a size that stays, and a word at the cell."""
+    reader = read("book/index.html", viewport={"width": 390, "height": 844})
+    reader.page.evaluate("""() => {
+        window.seen = [];
+        const look = () => {
+            const panel = document.querySelector(".live-panel:not([hidden])");
+            const bar = panel?.querySelector("progress:not([hidden])");
+            const word = document.querySelector("[data-now]")?.dataset.now;
+            const loads = panel?.textContent.includes("Loading");
+            if (bar) seen.push([bar.position, panel.offsetWidth, panel.offsetHeight, loads, word]);
+        };
+        const all = { subtree: true, childList: true, attributes: true };
+        new MutationObserver(look).observe(document.body, all);
+    }""")
+    reader.run("def network")
+    seen = reader.page.evaluate("seen")
+    loading = [position for position, *_, loads, _ in seen if loads and position >= 0]
+    assert any(0.1 < position < 0.9 for position in loading)
+    assert {(width, round(height)) for _, width, height, *_ in seen} == {(390, round(seen[0][2]))}
+    assert {"Waiting", "Running"} <= {word for *_, word in seen}
+    expect(reader.page.locator("[data-now]")).to_have_count(0)
+
+
 BYTES = {"def network": 9e6, "plt.subplots": 16e6, "sympy": 22e6}
 
 

@@ -145,6 +145,30 @@ def test_the_drawers_of_a_phone_by_keyboard(
         expect(page.locator("#contents")).to_be_hidden()
 
 
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_chapters_and_the_contents_show_where_one_is(
+    context: Contexts, server: str, viewport: dict[str, int]
+) -> None:
+    page = context(viewport=viewport).new_page()
+    page.goto(f"{server}/book/references.html")
+    here = page.locator("#book [aria-current]")
+    if viewport == PHONE:
+        expect(page.locator(".bar .title")).to_have_text("References")
+        page.get_by_role("button", name="Chapters").click()
+    expect(here).to_be_in_viewport(ratio=1)
+    assert page.evaluate("scrollY") == 0
+    page.goto(f"{server}/book/gates.html")
+    if viewport == PHONE:
+        expect(page.locator(".bar .title")).to_have_text("14 · Gates")
+        page.get_by_role("button", name="On this page").click()
+    first = page.locator("#contents a").first
+    expect(first).to_have_attribute("aria-current", "true")
+    expect(first).to_be_in_viewport(ratio=1)
+    if viewport == PHONE:
+        page.locator("#contents").get_by_role("button", name="Close").click()
+        expect(page.locator("#contents")).to_be_hidden()
+
+
 def test_a_menu_closes_with_escape_and_elsewhere(
     context: Contexts, server: str, figures: str
 ) -> None:

@@ -162,6 +162,34 @@ def test_the_page_shows_what_its_address_asks_for(context: Contexts, root: str) 
     assert record.complaints == []
 
 
+def test_formulas_are_set(context: Contexts, root: str) -> None:
+    page = context(viewport=DESK).new_page()
+    page.goto(f"{root}{CHAPTER}")
+    opened(page, "forget gate f_t close to one")
+    page.locator(FOUND).first.wait_for()
+    texts = page.locator(f"{FOUND} .snippet").all_inner_texts()
+    assert not [text for text in texts if re.search(r"[\^{}]|\b\w_\w\b", text)]
+    assert page.locator(f"{FOUND} :is(sub, sup)").count() > 0
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_a_wrong_address_leads_on(context: Contexts, server: str, scripts: bool) -> None:
+    page = context(viewport=DESK, java_script_enabled=scripts).new_page()
+    page.route(
+        "**/book/forget-gates.html",
+        lambda route: route.fulfill(response=route.fetch(url=f"{server}/404.html")),
+    )
+    page.goto(f"{server}/book/forget-gates.html")
+    article = page.locator("article")
+    links = [link.get_attribute("href") for link in article.locator("a:not(.found a)").all()]
+    assert {"/book/index.html", "/book/gates.html", "/book/references.html"} <= {*links}
+    if scripts:
+        expect(article.locator("input")).to_have_value("forget gates")
+        expect(article.locator("ol.found a").first).to_contain_text("forget gate")
+    else:
+        expect(article.locator("form")).to_be_hidden()
+
+
 def test_without_scripts_the_page_has_the_contents(context: Contexts, server: str) -> None:
     page = context(java_script_enabled=False, viewport=DESK).new_page()
     page.goto(f"{server}/{CHAPTER}")

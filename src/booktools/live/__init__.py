@@ -37,6 +37,7 @@ TOOLS = ("__init__", "checks", "frameworks", "palette", "passage", "style", "tab
 DATA = ("benchmarks/results/*.json", "examples/*.py", "examples/results/*.json")
 LARGE = ("results/*.jsonl", "texts/*")  # of experiments, which few pages read
 STAND_INS = HERE / "standins"
+START = ("pyodide.asm.wasm", "pyodide-lock.json", "python_stdlib.zip")  # what Python itself fetches
 
 
 def brought(root: Path) -> Path | None:
@@ -170,9 +171,10 @@ def serve(app: Sphinx, exception: Exception | None) -> None:
     python = target / f"python-{digest((folder / 'pyodide-lock.json').read_bytes())}"
     if not python.is_dir():
         shutil.copytree(folder, python)
+    packages = json.loads((folder / "pyodide-lock.json").read_bytes())["packages"]
     names: dict[str, Any] = {}
-    for name, files in (("book", sources(root)), ("experiments", stored(root))):
-        content = {path: file.read_bytes() for path, file in files}
+    for name, found in (("book", sources(root)), ("experiments", stored(root))):
+        content = {path: file.read_bytes() for path, file in found}
         names[name] = kept(target, f"{name}.zip", archive(content))
     names["worker"] = kept(target, "worker.js", (HERE / "worker.js").read_bytes())
     names |= {
@@ -181,7 +183,9 @@ def serve(app: Sphinx, exception: Exception | None) -> None:
         "style": app.config.bundles["session.css"],
         "colours": IN_THE_DARK,
         "macros": app.config.math_macros,
-        "packages": sorted(json.loads((folder / "pyodide-lock.json").read_bytes())["packages"]),
+        "packages": sorted(packages),
+        "start": START,
+        "files": {name: sorted(files(name, packages)) for name in packages},
         "needs": needs(root),
     }
     names |= described(folder, target)
@@ -191,6 +195,14 @@ def serve(app: Sphinx, exception: Exception | None) -> None:
         if is_notebook(source):
             write_json(target / "cells" / f"{page}.json", cells(source))
     shutil.copyfile(HERE / "kept.js", Path(app.outdir) / "kept.js")  # whose folder is its scope
+
+
+def files(name: str, packages: dict[str, Any]) -> set[str]:
+    """The files that a package comes in, those of all it depends on included."""
+    return {
+        packages[one]["file_name"]
+        for one in reached(name, {n: {*p["depends"]} for n, p in packages.items()})
+    }
 
 
 def described(*folders: Path) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ class Python {
     this.worker = new Worker(this.folder + this.index.worker);
     this.worker.onmessage = ({ data }) => {
       this.last = Date.now();
-      if (data.bytes) return this.heard(data);
+      if (data.bytes || data.expected) return this.heard(data);
       if (data.refused) return this.end(data.refused);
       const call = this.calls.get(data.id);
       this.calls.delete(data.id);
@@ -91,11 +91,12 @@ self.liveSession = async (index, root, page) => {
   panel.className = "live-panel";
   panel.hidden = true;
   panel.setAttribute("aria-label", "Python on this page");
-  panel.innerHTML = `<p role="status"></p><progress hidden aria-label="Loading"></progress>
-<p class="buttons"><button type="button" data-do="all">Run all</button>
+  panel.innerHTML = `<p role="status"></p>
+<div class="row"><progress aria-label="Progress"></progress>
 <button type="button" data-do="stop">Stop</button>
-<button type="button" data-do="forget" hidden></button>
-<button type="button" data-do="close">Close</button></p>`;
+<button type="button" data-do="all">Run all</button>
+<button type="button" data-do="forget" hidden>Remove the <span></span><small> kept for next time</small></button>
+<button type="button" data-do="close">Close</button></div>`;
   document.body.append(panel);
   const [status, bar] = panel.querySelectorAll("p, progress");
   const button = (what) => panel.querySelector(`[data-do="${what}"]`);
@@ -103,25 +104,30 @@ self.liveSession = async (index, root, page) => {
   const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   let came = 0;
   let wanted = 0;
-  const seen = new Set();
-  const heard = ({ name, bytes }) => {
-    if (!seen.has(name)) wanted += index.sizes[name] ?? 0;
-    seen.add(name);
-    came += bytes;
-    bar.hidden = false;
+  const heard = ({ expected, bytes = 0 }) => {
+    if (expected) {
+      if (came >= wanted) came = wanted = 0; // all that was wanted before is there
+      for (const name of expected) wanted += index.sizes[name];
+    }
+    came = Math.min(wanted, came + bytes);
     bar.max = wanted;
     bar.value = came;
-    status.textContent = `Loading what the cell needs: ${megabytes(came)}`;
+    status.textContent = `Loading what the cell needs: ${(came / 1e6).toFixed(1)} of ${megabytes(wanted)}`;
+    if (came < wanted) return;
+    say(`Starting what was loaded: ${megabytes(came)}`);
+    endless();
   };
+  const endless = () => bar.removeAttribute("value"); // nobody knows how long it takes
   const offer = async () => {
     const size = await kept();
     button("forget").hidden = !size;
-    button("forget").textContent = `Remove the ${megabytes(size)} kept for next time`;
+    button("forget").querySelector("span").textContent = megabytes(size);
   };
 
   let python = new Python(folder, index, heard);
   const fresh = () => {
     python = new Python(folder, index, heard);
+    came = wanted = 0;
     for (const cell of plan) cell.ran = null;
   };
 
@@ -132,10 +138,22 @@ self.liveSession = async (index, root, page) => {
     return end;
   };
 
+  // A cell says in its own bar what it does.
+  const now = (cell, text) => {
+    const tools = cell?.element?.querySelector(".live");
+    if (!tools) return;
+    if (text) tools.dataset.now = text;
+    else delete tools.dataset.now;
+    tools.firstElementChild.ariaBusy = Boolean(text);
+  };
+
   async function execute(first, last, asked) {
     for (let k = first; k <= last; k += 1) {
       const cell = plan[k];
       say(`Running cell ${k + 1} of ${plan.length}`);
+      bar.max = plan.length;
+      bar.value = k + 1;
+      now(cell, "Running");
       cell.element?.classList.add("running");
       const text = cell.text;
       let outputs;
@@ -143,6 +161,7 @@ self.liveSession = async (index, root, page) => {
         outputs = await python.call("run", { source: text, number: k + 1 });
       } finally {
         cell.element?.classList.remove("running");
+        now(cell, "");
       }
       cell.ran = text;
       const changed = asked === undefined || plan.slice(0, k + 1).some((one) => one.text !== one.source);
@@ -167,11 +186,12 @@ self.liveSession = async (index, root, page) => {
   // What Python gives once it has started; nothing if it ends.
   async function work(task) {
     panel.hidden = false;
-    bar.hidden = true;
+    bar.hidden = false;
+    endless();
     panel.classList.add("busy");
     const mine = python;
     try {
-      if (!mine.started) say("Starting Python. Its files stay on this device; nothing is sent anywhere.");
+      if (!mine.started) say("Starting Python. Nothing is sent anywhere.");
       await mine.start();
       return await task();
     } catch (error) {
@@ -191,7 +211,12 @@ self.liveSession = async (index, root, page) => {
     const place = stopped.cell.number === plan[asked]?.number ? "This cell" : `Cell ${at(stopped.cell.number) + 1}, above,`;
     say(`${place} stopped: ${stopped.error.error.split("\n").at(-1)}`);
     if (stopped.cell !== plan[asked]) stopped.cell.element?.scrollIntoView({ block: "center" });
-  });
+  }).finally(() => now(plan[asked], ""));
+  const ask = (number) => {
+    const k = at(number);
+    now(plan[k], "Waiting");
+    return later(() => run(checks(k), k));
+  };
 
   // The verdict stands in the exercise's own place, so the panel goes where nobody has opened it.
   const judge = (exercise, answer) => later(async () => {
@@ -253,7 +278,7 @@ self.liveSession = async (index, root, page) => {
 
   return {
     ...answers({ address: `${folder}exercises/${page}.json`, editor, judge }),
-    run: (number) => later(() => run(checks(at(number)), at(number))),
+    run: ask,
     edit: async (number) => {
       const cell = plan[at(number)];
       await editor.load();
@@ -263,7 +288,7 @@ self.liveSession = async (index, root, page) => {
           cell.text = text;
           edited(cell);
         },
-        run: () => later(() => run(checks(at(number)), at(number))),
+        run: () => ask(number),
         next: () => plan.slice(at(number) + 1).find((one) => one.element?.querySelector(".live button"))?.element.querySelector(".live button").focus(),
       });
       cell.editor.focus();

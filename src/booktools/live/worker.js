@@ -32,12 +32,22 @@ self.fetch = async (request, options = {}) => {
   return new Response(answer.body.pipeThrough(counted), answer);
 };
 
+// What will be fetched, so that the page can say how far it is.
+const asked = new Set();
+const expect = (names) => {
+  const expected = [...new Set(names)].filter((name) => !asked.has(name));
+  for (const name of expected) asked.add(name);
+  if (expected.length) self.postMessage({ expected });
+};
+
 const unpack = async (name) => {
+  expect([index[name]]);
   const data = await (await self.fetch(folder + index[name])).arrayBuffer();
   python.unpackArchive(data, "zip", { extractDir: "/book" });
 };
 
 const load = async (names) => {
+  expect(names.flatMap((name) => index.files[name] ?? []));
   const quiet = { messageCallback() {}, errorCallback() {}, checkIntegrity: true };
   await python.loadPackage(names, quiet);
   const missing = names.filter((name) => !(name in python.loadedPackages));
@@ -55,6 +65,7 @@ const jobs = {
   async start(given) {
     ({ folder, index } = given);
     const indexURL = `${folder}${index.python}/`;
+    expect([...index.start, ...index.files.numpy, index.book]);
     importScripts(`${indexURL}pyodide.js`);
     const env = { HOME: "/home", MPLBACKEND: "module://matplotlib_inline.backend_inline" };
     // NumPy comes while Python starts; what is said of that is nothing for readers.

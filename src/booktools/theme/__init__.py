@@ -25,10 +25,19 @@ def describe(app: Sphinx, page: str, template: str, context: dict[str, Any], tre
     """What the layout needs to know of a page."""
     context |= {
         "policy": POLICY,
+        "here": here(app, page),
         "author": app.config.author,
         "parts": parts(app),
         "contents": contents(app, page) if tree is not None else "",
     }
+
+
+def here(app: Sphinx, page: str) -> str:
+    """What the bar of a telephone calls a page: ``20 · Learning online``."""
+    if page not in app.env.titles:
+        return ""
+    number = app.env.toc_secnumbers.get(page, {}).get("", ())
+    return " · ".join((*map(str, number), app.env.titles[page].astext()))
 
 
 @cache

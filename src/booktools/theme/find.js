@@ -1,6 +1,7 @@
 // Finds the sections of the book that answer a query. Runs in the reader's browser, and in Node.
 import MiniSearch from "minisearch";
 import { stemmer } from "stemmer";
+import { SCRIPTS } from "./scripts.js";
 
 const FIELDS = { title: 3, above: 1, terms: 1.5, text: 1, lead: 0.4, aside: 0.3 };
 const SAME = 0.7; // what another name of a thing counts
@@ -211,15 +212,21 @@ export const finder = ({ book, words }) => {
     return others;
   };
 
-  // A text in pieces, those that were found marked.
+  // A text in pieces, those that were found marked; a letter and what stands below or above it stay one.
   const marked = (text, matched, from = 0, to = text.length) => {
     const pieces = [];
+    const scripts = [...text.matchAll(SCRIPTS)].map(({ 0: { length }, index }) => [index - 1, index + length]);
     let at = from;
-    for (const word of wordsOf(text)) {
-      if (!matched.has(word.word) || word.from < at || word.to > to) continue;
-      if (word.from > at) pieces.push({ text: text.slice(at, word.from) });
-      pieces.push({ text: text.slice(word.from, word.to), found: true });
-      at = word.to;
+    for (const { word, ...place } of wordsOf(text)) {
+      if (!matched.has(word) || place.from < at || place.to > to) continue;
+      for (const [start, end] of scripts) {
+        if (start >= place.to || end <= place.from) continue;
+        place.from = Math.max(at, Math.min(start, place.from));
+        place.to = Math.min(to, Math.max(end, place.to));
+      }
+      if (place.from > at) pieces.push({ text: text.slice(at, place.from) });
+      at = place.to;
+      pieces.push({ text: text.slice(place.from, at), found: true });
     }
     if (at < to) pieces.push({ text: text.slice(at, to) });
     return pieces;

@@ -34,6 +34,19 @@ const sizes = new ResizeObserver((changes) => {
 for (const box of document.querySelectorAll('[role="group"][tabindex]')) sizes.observe(box);
 document.fonts.addEventListener("loadingdone", () => reachable([...laid]));
 
+// The chapters and the contents show where one is, by scrolling inside their own box alone: at once where
+// they stand beside the text, where they are drawers when they open.
+const reveal = (box) => {
+  const current = box?.querySelector("[aria-current]");
+  if (!current) return;
+  const middle = box.clientHeight / 2;
+  const from = current.offsetTop - box.scrollTop - middle;
+  if (Math.abs(from) > middle / 2) box.scrollTo({ top: box.scrollTop + from, behavior: "instant" });
+};
+const book = document.getElementById("book");
+for (const box of document.querySelectorAll("#book, #contents")) box.addEventListener("toggle", () => reveal(box));
+requestAnimationFrame(() => reveal(book)); // once the page is laid out, before it is drawn
+
 // The contents mark the section on screen: the last whose heading has passed the upper third, or, at
 // the end of the page, the last of all.
 const drawer = document.getElementById("contents");
@@ -42,13 +55,14 @@ const headings = links.map((link) => document.getElementById(decodeURIComponent(
 const mark = () => {
   const ended = scrollY + innerHeight >= root.scrollHeight - 2;
   const passed = (heading) => ended || heading.getBoundingClientRect().top < innerHeight / 3;
-  const current = links[headings.findLastIndex(passed)];
+  const current = links[Math.max(0, headings.findLastIndex(passed))];
   if (current?.hasAttribute("aria-current")) return;
   for (const link of links) link.removeAttribute("aria-current");
   current?.setAttribute("aria-current", "true");
-  drawer?.scrollTo({ top: (current?.offsetTop ?? 0) - drawer.clientHeight / 2, behavior: "instant" });
+  reveal(drawer);
 };
 addEventListener("scroll", () => requestAnimationFrame(mark), { passive: true });
+addEventListener("load", mark);
 // On a phone they make way for the section that the reader chose.
 drawer?.addEventListener("click", (event) => event.target.closest("a") && drawer.hidePopover());
 

@@ -1,3 +1,5 @@
+import { SCRIPTS } from "./scripts.js";
+
 // The search: a dialog over every page, and the page with all results. The index is a script of
 // its own, asked for when the reader begins; so it works from a folder, too.
 (() => {
@@ -26,12 +28,24 @@
     return element;
   };
 
+  // Formulas of the index are as one would type them; here their indices are set.
+  const set = (text) => {
+    const parts = [];
+    let at = 0;
+    for (const { 0: script, index } of text.matchAll(SCRIPTS)) {
+      const inside = script.slice(1).replace(/^\{(.*)\}$/, "$1");
+      parts.push(text.slice(at, index), make(script[0] === "_" ? "sub" : "sup", {}, ...set(inside)));
+      at = index + script.length;
+    }
+    return [...parts, text.slice(at)];
+  };
+
   const written = (pieces) =>
-    pieces.map(({ text, found }) => (found ? make("mark", {}, text) : text));
+    pieces.flatMap(({ text, found }) => (found ? make("mark", {}, ...set(text)) : set(text)));
 
   const item = ({ address, title, path, snippet }) => {
     const link = make("a", { href: new URL(address, root) });
-    if (path.length) link.append(make("span", { className: "path" }, `${path.join(" › ")} › `));
+    if (path.length) link.append(make("span", { className: "path" }, ...set(`${path.join(" › ")} › `)));
     link.append(make("strong", {}, ...written(title)));
     if (snippet.length) link.append(make("span", { className: "snippet" }, ...written(snippet)));
     return make("li", {}, link);
@@ -136,8 +150,10 @@
       limit: ON_PAGE,
       enter: (query) => history.replaceState(null, "", `?q=${encodeURIComponent(query)}`),
     });
-    input.value = new URLSearchParams(location.search).get("q") ?? "";
-    input.focus();
+    // A wrong address may hold words of the right one.
+    const wrong = page.dataset.searchPage ? location.pathname.match(/([^/.]*)[^/]*\/?$/)[1] : "";
+    input.value = new URLSearchParams(location.search).get("q") ?? wrong.replace(/[-_]+/g, " ");
+    if (!wrong) input.focus();
     update();
   }
 
