@@ -112,6 +112,7 @@ self.liveSession = async (index, root, page) => {
     came = Math.min(wanted, came + bytes);
     bar.max = wanted;
     bar.value = came;
+    if (!panel.classList.contains("busy")) return; // it starts again by itself, after Stop
     status.textContent = `Loading what the cell needs: ${(came / 1e6).toFixed(1)} of ${megabytes(wanted)}`;
     if (came < wanted) return;
     say(`Starting what was loaded: ${megabytes(came)}`);
