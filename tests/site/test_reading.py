@@ -24,6 +24,16 @@ def figures(site: Path) -> str:
     )
 
 
+def test_heads_of_tables_stand_side_by_side(context: Contexts, server: str) -> None:
+    page = context().new_page()
+    page.goto(f"{server}/book/vanishing.html")
+    tops = page.locator("thead tr").evaluate_all(
+        "(rows) => rows.map((row) => [...row.cells].map((cell) => cell.offsetTop))"
+    )
+    assert len(tops) > 5
+    assert [len({*row}) for row in tops] == [1] * len(tops)
+
+
 def test_every_page_is_complete_without_scripts(context: Contexts, server: str, page: str) -> None:
     record = watched(context(java_script_enabled=False, viewport=DESK))
     record.page.goto(f"{server}/{page}")
