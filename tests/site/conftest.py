@@ -214,6 +214,7 @@ def hidden(page: Page) -> list[str]:
         await Promise.all(images.map((image) => image.decode().catch(() => 0)));
         for (const part of document.querySelectorAll(`article :is(${parts})`)) {
             if (part.closest("details:not([open]), .in-dark")) continue;
+            if (part.closest(".answer") && matchMedia("(scripting: none)").matches) continue;
             const { width, height } = part.getBoundingClientRect();
             const empty = !part.src && !part.textContent.trim();
             const seen = width && height && part.naturalWidth !== 0
