@@ -8,6 +8,7 @@ const SAME = 0.7; // what another name of a thing counts
 const LETTER = 0.3; // what a word of one letter counts
 const ALL = 1.5; // how much it counts that a section has all that is asked for
 const NAMED = 1; // how much it counts that a title is asked for whole
+const BEGUN = 2; // by how much it counts more that a title begins with just what is asked
 const LEAST = 0.1; // what counts less than this part of the first is not shown
 const SHOWN = 180; // characters of a snippet
 const WORD = /[\p{L}\p{N}]+(?:_[\p{L}\p{N}]+)*/gu;
@@ -175,8 +176,12 @@ export const finder = ({ book, words }) => {
     return telling.length ? telling.filter((word) => matched.includes(word)).length / telling.length : 0;
   };
 
+  // Whether a title begins with what is asked, little words and all.
+  const begins = (key, asked) => asked.length > 1 && asked.every((word, k) => word === titles[key][k]);
+
   const ranked = (query) => {
     const units = unitsOf(query);
+    const asked = wordsOf(query).map(({ word }) => word);
     const typing = !/\s$/.test(query);
     const sizes = units.map(({ terms }) => terms.reduce((sum, { length }) => sum + (length > 1 ? 1 : LETTER), 0));
     const total = sizes.reduce((sum, size) => sum + size, 0);
@@ -194,7 +199,12 @@ export const finder = ({ book, words }) => {
       .map(([key, { score, covered, matched }]) => ({
         key,
         matched: new Set(matched.filter((word) => !idle.has(word) || units[0].idle)),
-        score: score * covered ** ALL * (1 + NAMED * named(key, matched)) * sections[key].weight,
+        score:
+          score *
+          covered ** ALL *
+          (1 + NAMED * named(key, matched)) *
+          (begins(key, asked) ? BEGUN : 1) *
+          sections[key].weight,
       }))
       .sort((one, other) => other.score - one.score || one.key - other.key)
       .filter(({ score }, _, all) => score >= LEAST * all[0].score);
