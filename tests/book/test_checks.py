@@ -206,7 +206,7 @@ def test_an_equation_of_a_theorem_takes_its_check(write):
     theorem = page.find(id="thm-t")
     assert theorem.find_all("details") == [theorem.find_all(recursive=False)[-1]]
     (listed,) = [box for box in table.find_all(class_="checked-equation") if "g = h" in box.text]
-    assert "1.5 × 10⁻¹⁶" in listed.p.text
+    assert "1.5\xa0×\xa010⁻¹⁶" in listed.p.text
 
 
 def test_checks_of_a_theorem_and_of_its_equation_share_a_line(write):
@@ -249,7 +249,7 @@ def test_a_cell_stays_in_the_text(write, shown):
     page, _, _, said = write([shown, *GOOD[1:]])
     assert said == ""
     line = page.find(id="equation-eq-a").find_next_sibling()
-    assert line.text == "✓ checked: largest relative difference 1.5 × 10⁻¹⁶"
+    assert line.text == "✓ checked: largest relative difference 1.5\xa0×\xa010⁻¹⁶"
     place = page.find(id=line.a["href"][1:])
     assert "eq-a" in place.pre.text
     assert not place.find_parent("details")
