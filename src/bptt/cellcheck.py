@@ -15,6 +15,9 @@ from .lags import summands, truncated
 from .recurrence import Params, Unrolled, backward, init, unroll
 from .tangents import rtrl
 
+EXACT, ROUGH = 1e-12, 1e-6
+JUDGES = {EXACT: "1e-12 by the complex step", ROUGH: "1e-6 by central differences"}
+
 
 class WrongCell(AssertionError):
     """A cell that does not do what :class:`Cell` says; the message names what, and where."""
@@ -29,8 +32,10 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     to the gradients agree. They are judged to 1e-12 by the complex step or, if ``step`` is not
     analytic, to 1e-6 by central differences, relative to the larger of 1 and the right value.
 
-    Takes a cell, tried with states in (-1, 1) and parameters of its own in (0, 1); ``rng``, which
-    draws the points; and n, if the cell is made for a number of units. Raises WrongCell, which says
+    Takes a cell; ``rng``, which draws the points; and n, if the cell is made for a number of units.
+    States, W h and U x + b are drawn from (-1, 1), and parameters of the cell's own from (0, 1).
+    Derivatives are tried once more with the former from (-10, 10), as a cell may cut off there, and
+    with the latter negative; where it fails then, the report says so. Raises WrongCell, which says
     what is wrong: of a derivative which one, its value and the right one; TypeError or ValueError
     if an argument, an attribute or a table does not fit, or the cell cannot be copied;
     AttributeError if an attribute is missing.
@@ -63,9 +68,18 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     table, numbers = _table(one), f"partials of {cell}: other numbers"
     _same(_table(one), table, f"{numbers} at a second call")
     _same(_table(other), _table(other._replace(cell=fresh)), f"{numbers} after another call")
-    judge, dtypes = _check_derivatives(cell, z, table[0])
-    for dtype in dtypes:
+    tol = _check_derivatives(cell, z, table[0])
+    for dtype in [np.float32] if tol == ROUGH else [np.float32, np.complex128]:
         _table(_step(cell, z.astype(dtype))[0])
+    large, negative, unseen = rng.uniform(-10, 10, (len(z), 50, z.shape[2])), z.copy(), ""
+    large[shared:], negative[shared:] = z[shared:, :1], -z[shared:]
+    for what, far in {"large numbers": large, "negative parameters of its own": negative}.items():
+        try:
+            run = _step(cell, far)[0]
+        except Exception:  # outside its domain, where it raises what it likes
+            unseen += f"; not tried with {what}, where it fails"
+            continue
+        tol = max(tol, _check_derivatives(cell, far, _table(run)[0], f" with {what}"))
 
     params = init(cell, 2, n, rng=rng)
     params.b[cell.gates * n :] = z[shared:, 0].ravel()
@@ -82,11 +96,12 @@ def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     }.items():
         for name, a, b in zip(ours._fields, ours, theirs, strict=False):
             _same(a, b, f"{cell}: backward and {way} differ in {name}", 1e-12)
-    return f"{cell}: right to {judge}"
+    return f"{cell}: right to {JUDGES[tol]}{unseen}"
 
 
-def _near(left: Array, right: Array, tol: float) -> Array:
-    return abs(left - right) <= tol * np.maximum(1, abs(right))
+def _near(left: Array, right: Array, tol: float, rounded: Any = 0) -> Array:
+    """Equal up to a tolerance; derivatives, as far as values of the step, rounded, let one see."""
+    return abs(left - right) <= tol * np.maximum(1, np.maximum(abs(right), 1e-3 * abs(rounded)))
 
 
 def _same(left: Array, right: Array, fault: str, tol: float = 0.0) -> None:
@@ -144,18 +159,20 @@ def _table(run: Unrolled, steps: slice = slice(None)) -> Array:
     return columns
 
 
-def _check_derivatives(cell: Cell, z: Array, table: Array) -> tuple[str, list[Any]]:
-    """Compare each column with steps along its row of z; where there is no column, with 0."""
+def _check_derivatives(cell: Cell, z: Array, table: Array, where: str = "") -> float:
+    """Compare each column with steps along its row of z; where there is no column, with 0. Returns
+    how exactly that could be told.
+    """
     gates, k, direct = cell.gates, cell.parts, cell.direct
     p, beside, q = np.split(table.transpose(2, 1, 0, 3), [gates, gates + direct])
     none, by_q = np.zeros((k - direct, *p.shape[1:])), "q" if len(q) else "q, None and so as p,"
     claimed = np.concatenate([p, none, beside, q if len(q) else p])
-    right, tol, judge = _derivatives(cell, z, 1e-6), 1e-6, "1e-6 by central differences"
+    right, tol, values = _derivatives(cell, z, 1e-6), ROUGH, _step(cell, z)[1][:k]
     with suppress(Exception):  # of a step that complex numbers do not pass
         exact = _derivatives(cell, z, 1e-100j)
-        if _near(exact, right, tol).all():
-            right, tol, judge = exact, 1e-12, "1e-12 by the complex step"
-    near = _near(claimed, right, tol)
+        if _near(exact, right, tol, values).all():
+            right, tol = exact, EXACT
+    near = _near(claimed, right, tol, values)
     row, part, _, unit = at = tuple(map(int, np.unravel_index(np.argmin(near), near.shape)))
     names = [(f"p[{part}][{i}]", f"W h of gate {i}") for i in range(gates)]
     for i, column in enumerate(range(gates + direct - k, gates + direct)):
@@ -167,9 +184,11 @@ def _check_derivatives(cell: Cell, z: Array, table: Array) -> tuple[str, list[An
     fault = (
         f"partials of {cell}: {names[row][0]}, the derivative of part {part} with respect to "
         f"{names[row][1]}, is {claimed[at]:.6g} where {right[at]:.6g} is right at unit {unit}"
+        f"{where}"
     )
-    _same(claimed, right, fault, tol)
-    return judge, [np.float32] if tol == 1e-6 else [np.float32, np.complex128]
+    if not near.all():
+        raise WrongCell(fault)
+    return tol
 
 
 def _derivatives(cell: Cell, z: Array, eps: complex) -> Array:

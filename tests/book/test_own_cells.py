@@ -681,6 +681,58 @@ def test_a_step_that_is_not_analytic_is_judged_by_differences(kind):
         bptt.check_cell(Wrong(), np.random.default_rng(0))
 
 
+class Capped(type(CELLS["Relu"])):
+    """Its partials do not know of the cap."""
+
+    def step(self, before, p, q, s, kept):
+        np.clip(p + q, 0, 6, out=s)
+
+
+class Unsigned(OWN["IndRNN"]):
+    """Takes the parameter without its sign, its partials do not."""
+
+    def step(self, before, p, q, s, kept):
+        s[0] = np.maximum(0, np.where(q[1] < 0, -q[1], q[1]) * before[0] + q[0])
+
+
+class Logarithmic(type(CELLS["LRU"])):
+    """Right, and defined for positive parameters alone."""
+
+    def step(self, before, p, q, s, kept):
+        s[0] = np.log(q[1]) * before[0] + q[0]
+
+    def partials(self, before, s, kept):
+        return bptt.Partials.of([[0, np.log(kept[1])]], [[1, before[0] / kept[1]]])
+
+
+class Exponential(bptt.Cell):
+    """Right, with values beside which differences say nothing of small derivatives."""
+
+    parts, direct, scale, kept = 1, 1, (1.0,), 1
+
+    def step(self, before, p, q, s, kept):
+        kept += p
+        s[0] = np.exp(kept[0]) + before[0]
+
+    def partials(self, before, s, kept):
+        return bptt.Partials.of([[np.exp(kept[0]), 1]])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_cell_does_far_out_and_below_zero_is_tried(seed):
+    with pytest.raises(bptt.WrongCell, match=r"is 1 where 0 is right at .* with large numbers$"):
+        bptt.check_cell(Capped(), np.random.default_rng(seed))
+    with pytest.raises(bptt.WrongCell, match=r" with negative parameters of its own$"):
+        bptt.check_cell(Unsigned(), np.random.default_rng(seed))
+    found = bptt.check_cell(Logarithmic(), np.random.default_rng(seed))
+    assert found == (
+        "LOGARITHMIC: right to 1e-12 by the complex step; not tried with negative parameters of "
+        "its own, where it fails"
+    )
+    found = bptt.check_cell(Exponential(), np.random.default_rng(seed))
+    assert found == "EXPONENTIAL: right to 1e-12 by the complex step"
+
+
 def test_a_cell_may_be_made_for_a_number_of_units():
     leaks = np.linspace(0.1, 0.9, 5, dtype=np.float32)  # which single precision keeps
     cell = OWN["Leaky"](leaks)
