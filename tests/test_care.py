@@ -351,6 +351,12 @@ def test_entries_that_make_no_table_are_named(tables, said):
         bptt.Partials.of(*tables)
 
 
+@pytest.mark.parametrize("rows", [5, [LONG, 1.0]])
+def test_a_table_has_rows(rows):
+    with pytest.raises(TypeError, match=r"^q: got .*, needs a row of entries for each part$"):
+        bptt.Partials.of([[LONG]], rows)
+
+
 def test_entries_make_a_table():
     entry, row = np.arange(24.0).reshape(2, 3, 4), np.arange(4.0)
     table = bptt.Partials.of([[entry, 0.5], [row, 0]], [[1.0], [2.0 * entry]])

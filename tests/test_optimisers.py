@@ -269,6 +269,12 @@ def test_gradients_have_the_forms_of_the_parameters(rule, gradients, got):
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_moments_are_moments(rule):
+    with pytest.raises(TypeError, match=r"^moments: got NoneType, needs Moments$"):
+        rule(0.1).step(SMALL, SMALL, None)
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_moments_are_those_of_the_rule_and_the_parameters(rule):
     other = bptt.sgd(0.1) if rule is bptt.adam else bptt.adam()
     for moments in (other.start(SMALL), rule(0.1).start(HALF)):

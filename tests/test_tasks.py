@@ -654,6 +654,8 @@ def test_what_a_grammar_is_given_is_checked():
         REBER.encode([])
     with pytest.raises(TypeError, match=r"^rng: got NoneType, needs Generator$"):
         REBER.string(None)
+    with pytest.raises(TypeError, match=r"^string: got int, needs str$"):
+        REBER.contains(5)
     for ask in (REBER.may_follow, lambda batch: REBER.right(np.zeros((4, 1, 7)), batch)):
         with pytest.raises(TypeError, match=r"^batch: got NoneType, needs Batch$"):
             ask(None)

@@ -33,7 +33,8 @@ class Partials(NamedTuple):
         """The tables from their entries, ``p[part][column]``, each an array (..., n) or a number.
 
         Numbers take the shape and the dtype of the arrays, of which there must be one. Raises
-        ValueError if there is none, or if the rows of a table differ in length or are empty.
+        ValueError if there is none, or if the rows of a table differ in length or are empty;
+        TypeError if there are no rows.
 
         Example:
             >>> import bptt, numpy as np
@@ -42,6 +43,8 @@ class Partials(NamedTuple):
         """
         tables = {"p": p} if q is None else {"p": p, "q": q}
         for name, rows in tables.items():
+            if not np.iterable(rows) or not all(map(np.iterable, rows)):
+                raise TypeError(f"{name}: got {rows!r}, needs a row of entries for each part")
             if len(set(lengths := [len(row) for row in rows])) != 1 or 0 in lengths:
                 raise ValueError(f"{name}: got rows of length {lengths}, needs one length, from 1")
         entries = [entry for rows in tables.values() for row in rows for entry in row]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from ._arguments import REAL, Array, as_array, number
+from ._arguments import REAL, Array, as_array, instance, number
 
 Tree = TypeVar("Tree", bound=tuple[Any, ...])
 RANGES: dict[str, tuple[float, float]] = {
@@ -173,6 +173,7 @@ def _step(
     gradients: Any,
     at: Moments,
 ) -> tuple[Any, Moments]:
+    instance("moments", at, Moments)
     sums = tuple(at.sums)
     if not _alike((gradients, *sums), (parameters,) * (1 + count)):
         parameters = each(partial(as_array, "parameters", dtypes="fd"), parameters)

@@ -344,6 +344,7 @@ class Reber(Task):
 
     def contains(self, string: str) -> bool:
         """Whether the string is of the grammar, by a regular expression; no walk is involved."""
+        instance("string", string, str)
         around = f"B(?:T{_LANGUAGE}T|P{_LANGUAGE}P)E"
         return re.fullmatch(around if self.embedded else _LANGUAGE, string) is not None
 
