@@ -33,6 +33,18 @@ def test_it_has_an_example(name):
     assert re.search(r"from bptt|import (.*, )?bptt", example), f"{name}: bptt is not imported"
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_its_example_imports_all_that_it_uses(name):
+    """Pytest runs it among the names of its module, a reader does not."""
+    members = vars(PUBLIC[name]).values() if inspect.isclass(PUBLIC[name]) else ()
+    for value in (PUBLIC[name], *members):
+        text = inspect.getdoc(getattr(value, "__func__", value)) or ""
+        test = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
+        said = []
+        doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+        assert said == []
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_its_arguments_are_described(name):
     """In words, and not by the example alone."""

@@ -43,7 +43,7 @@ def central_difference(f: Function, x: Array, eps: float | None = None) -> Array
     Raises TypeError or ValueError if an argument does not fit, or f returns no finite real scalar.
 
     Example:
-        >>> import bptt
+        >>> import bptt, numpy as np
         >>> bptt.central_difference(lambda x: (x * x * x).sum(), np.array([0.0, 2.0]), eps=0.5)
         array([ 0.25, 12.25])
     """
@@ -70,7 +70,7 @@ def complex_step(f: Function, x: Array) -> Array:
     (1998).
 
     Example:
-        >>> import bptt
+        >>> import bptt, numpy as np
         >>> bptt.complex_step(lambda x: (x * x * x).sum(), np.array([1.0, 2.0]))
         array([ 3., 12.])
     """
@@ -108,7 +108,7 @@ def check(
         TypeError, ValueError: If an argument does not fit, f returns no finite real scalar, or two
             different ones for one x.
     Example:
-        >>> import bptt
+        >>> import bptt, numpy as np
         >>> x, rng = np.array([1.0, 2.0]), np.random.default_rng(0)
         >>> bptt.check(lambda x: x @ x, x, 2 * x, rng=rng).entries
         2
