@@ -312,6 +312,14 @@ def peak(p, checkpoints, sweeps):
 
 
 @cells
+def test_inputs_are_not_copied(name):
+    """Beside their gradients, which are as long as they are, the call holds less than a quarter of that."""
+    p = problem(name, T=2048, B=1, d=256, n=2)
+    checkpointed(p, checkpoints=31)  # what the first call ever makes
+    assert peak(p, 31, sweeps=33) < 0.25 * p.x.nbytes
+
+
+@cells
 def test_memory_is_at_its_peak_in_the_second_sweep(name):
     """Nearly all checkpoints are kept then, and the gradients of the first sweep are added up."""
     p = problem(name, T=1024, B=1, d=1, n=64)

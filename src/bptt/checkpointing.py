@@ -38,7 +38,7 @@ def checkpointed(
     those of :func:`backward` to rounding. Source: Griewank and Walther (2000).
 
     Args:
-        cell, params, x, s0: As for :func:`unroll`.
+        cell, params, x, s0: As for :func:`unroll`, but x is not copied: ``dh`` must not change it.
         dh (function): ``dh(steps, h)`` returns the loss's derivative with respect to the hidden
             states ``h`` (len, B, n) after the steps ``steps``, a slice of ``range(T)``, as an array
             like h, the other states held fixed. It is called once for each segment, the last first,
@@ -57,6 +57,8 @@ def checkpointed(
         True
     """
     params, x, s0 = run_arguments(cell, params, x, s0)
+    # what dh might change while it is called; x, which may be long, it must leave
+    params, s0 = Params(*(a.copy() for a in params)), s0.copy()
     dtype = np.result_type(*params, x, s0)
     instance("dh", dh, Callable)
     checkpoints = number("checkpoints", checkpoints, 1)

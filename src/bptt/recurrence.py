@@ -147,6 +147,8 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
         array([0.   , 0.762, 0.881, 0.894])
     """
     params, x, s0 = run_arguments(cell, params, x, s0)
+    W, U, b, x, s0 = (a.copy() for a in (*params, x, s0))  # which nobody else changes
+    params = Params(W, U, b)
     (T, B, d), (rows, n), gates = x.shape, params.W.shape, cell.gates
     dtype = np.result_type(*params, x, s0)
     # In memory, the parts of a state lie one after the other within a step, and so do the gates.
@@ -202,7 +204,7 @@ def _for_steps(cell: Cell, rows: Array, dtype: Any, beside: bool) -> Array:
 def run_arguments(
     cell: Cell, params: Params, x: Array, s0: Array | None
 ) -> tuple[Params, Array, Array]:
-    """Copies of the params, x and s0 of a run, checked as :func:`unroll` says."""
+    """The params, x and s0 of a run as arrays, checked as :func:`unroll` says."""
     instance("cell", cell, Cell)
     instance("params", params, Params)
     if cell.kept < (least := cell.gates + cell.own) and (cell.kept or least != cell.parts):
@@ -219,7 +221,6 @@ def run_arguments(
     s0 = np.zeros((B, width), x.dtype) if s0 is None else s0
     s0 = array("s0", s0, "B k*n", B=B, **{"k*n": width})
     same_precision(W=W, U=U, b=b, x=x, s0=s0)
-    W, U, b, x, s0 = (np.array(a, a.dtype.newbyteorder("="), order="C") for a in (W, U, b, x, s0))
     return Params(W, U, b), x, s0
 
 
