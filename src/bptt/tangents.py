@@ -13,8 +13,9 @@ def rtrl(unrolled: Unrolled, dh: Array) -> ParameterGradients:
     r"""Real-time recurrent learning: the product rule from the right, first step first.
 
     Carries :math:`\mathrm{d}s_t/\mathrm{d}(W, U, b)` beside the state; needs nothing of the past.
-    Takes ``unrolled`` and ``dh`` as :func:`backward`, with its errors and values. Time :math:`O(T B
-    n^3 (n + d))`, memory :math:`O(B n^2 (n + d))` for one gate. Source: Williams and Zipser (1989).
+    Takes ``unrolled`` and ``dh`` as :func:`backward`, with its errors, and returns the same W, U and
+    b. Time :math:`O(T B n^3 (n + d))`, memory :math:`O(B n^2 (n + d))` for one gate. Source:
+    Williams and Zipser (1989).
 
     Example:
         >>> import bptt, bptt.examples
