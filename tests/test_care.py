@@ -351,6 +351,59 @@ def test_entries_that_make_no_table_are_named(tables, said):
         bptt.Partials.of(*tables)
 
 
+@pytest.mark.parametrize(
+    ("entry", "error", "said"),
+    [
+        (np.ones((2, 3)), ValueError, "p and q: got shapes [(9,), (2, 3)], needs one (..., n)"),
+        (None, TypeError, "p[0][1]: got dtype object, needs float32"),
+        (np.ma.array(LONG, mask=LONG > 0), TypeError, "p[0][1]: got a masked array, needs one"),
+    ],
+)
+def test_entries_that_are_no_numbers_or_do_not_fit_are_named(entry, error, said):
+    with pytest.raises(error, match=f"^{re.escape(said)}"):
+        bptt.Partials.of([[LONG, entry]])
+
+
+def test_a_function_that_can_be_imported_is_known_by_its_name():
+    """In another process, too; all others are told apart by where they are."""
+
+    class By(Leaky):
+        def __init__(self, function):
+            self.function = function
+
+    assert repr(By(np.linalg.norm)) == "BY(function=numpy.linalg.norm)"
+    assert repr(By(problem)) == "BY(function=oracle.problem)"
+    assert By(problem) == By(problem) != By(agree)
+    assert By(lambda a: a) != By(lambda a: -a)
+    assert By(LONG.max) != By(np.ndarray.max)
+
+
+class Root(Caching):
+    def step(self, before, p, q, s, kept):
+        np.sqrt(p + q, out=s)
+
+
+class Steep(Caching):
+    def partials(self, before, s, kept):
+        return bptt.Partials(1e200 * super().partials(before, s, kept).p)
+
+
+def test_nan_is_not_called_too_large():
+    params = bptt.Params(np.zeros((1, 1)), np.ones((1, 1)), np.zeros(1))
+    with pytest.raises(bptt.OutOfRange, match=r"^s: ROOT.* comes to nan at step 2$"):
+        bptt.unroll(Root(), params, np.array([1.0, -1.0]).reshape(2, 1, 1))
+
+
+def test_derivatives_beyond_the_range_are_told():
+    params, x = bptt.Params(np.full((1, 1), 2.0), np.ones((1, 1)), np.zeros(1)), np.zeros((9, 1, 1))
+    run = bptt.unroll(Caching(), params, np.zeros((1040, 1, 1)), np.full((1, 1), 1e-5))
+    with pytest.raises(bptt.OutOfRange, match=r"^sensitivity: got numbers too large for float64$"):
+        bptt.sensitivity(run)
+    run = bptt.unroll(Steep(), params._replace(W=1e200 * params.W), x)
+    with pytest.raises(bptt.OutOfRange, match=r"^jacobians: got numbers too large for float64$"):
+        bptt.jacobians(run)
+
+
 @pytest.mark.parametrize("rows", [5, [LONG, 1.0]])
 def test_a_table_has_rows(rows):
     with pytest.raises(TypeError, match=r"^q: got .*, needs a row of entries for each part$"):

@@ -313,7 +313,7 @@ def peak(p, checkpoints, sweeps):
 
 @cells
 def test_inputs_are_not_copied(name):
-    """Beside their gradients, which are as long as they are, the call holds less than a quarter of that."""
+    """Beside their gradients, which are as long, the call holds less than a quarter of them."""
     p = problem(name, T=2048, B=1, d=256, n=2)
     checkpointed(p, checkpoints=31)  # what the first call ever makes
     assert peak(p, 31, sweeps=33) < 0.25 * p.x.nbytes

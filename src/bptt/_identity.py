@@ -38,7 +38,15 @@ class ByParameters:
 
 
 def _exact(value: Any) -> str:
-    """A parameter in words that differ wherever it does; a hash stands for a long array."""
+    """A parameter in words that differ wherever it does: a hash stands for a long array, and for a
+    function the name by which one imports it.
+    """
+    found: Any = (module := sys.modules.get(getattr(value, "__module__", None) or ""))
+    path = getattr(value, "__qualname__", "")
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    if module and found is value:
+        return f"{module.__name__}.{path}"
     if not isinstance(value, np.ndarray | np.generic):
         with np.printoptions(**EXACT):  # of arrays in lists, dicts and the like
             return repr(value)

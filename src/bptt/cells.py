@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arguments import Array
+from ._arguments import Array, as_array
 from ._identity import ByParameters
 
 
@@ -33,8 +33,8 @@ class Partials(NamedTuple):
         """The tables from their entries, ``p[part][column]``, each an array (..., n) or a number.
 
         Numbers take the shape and the dtype of the arrays, of which there must be one. Raises
-        ValueError if there is none, or if the rows of a table differ in length or are empty;
-        TypeError if there are no rows.
+        ValueError if there is none, if their shapes do not fit, or if the rows of a table differ in
+        length or are empty; TypeError if there are no rows, or an entry is no numbers.
 
         Example:
             >>> import bptt, numpy as np
@@ -47,8 +47,15 @@ class Partials(NamedTuple):
                 raise TypeError(f"{name}: got {rows!r}, needs a row of entries for each part")
             if len(set(lengths := [len(row) for row in rows])) != 1 or 0 in lengths:
                 raise ValueError(f"{name}: got rows of length {lengths}, needs one length, from 1")
+            for i, row in enumerate(rows):
+                for j, entry in enumerate(row):
+                    as_array(f"{name}[{i}][{j}]", entry, "fdcib")
         entries = [entry for rows in tables.values() for row in rows for entry in row]
-        shape = np.broadcast_shapes(*map(np.shape, entries))
+        shapes = [np.shape(entry) for entry in entries]
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError as error:
+            raise ValueError(f"p and q: got shapes {shapes}, needs one (..., n)") from error
         # a float64 number leaves arrays of float32 what they are
         dtype = np.result_type(*(e.item() if isinstance(e, np.generic) else e for e in entries))
         if not shape:

@@ -177,7 +177,8 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
     s = states.swapaxes(1, 2).reshape(T + 1, B, -1)
     if not np.isfinite(s.sum()) and not (finite := np.isfinite(s)).all():
         t = finite.all(axis=(1, 2)).argmin()
-        raise OutOfRange(f"s: {cell} comes to numbers too large for {dtype} at step {t}")
+        found = f"numbers too large for {dtype}" if np.isinf(s[t]).any() else "nan"
+        raise OutOfRange(f"s: {cell} comes to {found} at step {t}")
     for own in (*params, x, s, kept):
         own.flags.writeable = False
     return Unrolled(cell, params, x, s, kept)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._arguments import Array, instance
+from ._arguments import Array, in_range, instance
 from .recurrence import ParameterGradients, Unrolled, finite, loss_derivative
 
 
@@ -13,9 +13,9 @@ def rtrl(unrolled: Unrolled, dh: Array) -> ParameterGradients:
     r"""Real-time recurrent learning: the product rule from the right, first step first.
 
     Carries :math:`\mathrm{d}s_t/\mathrm{d}(W, U, b)` beside the state; needs nothing of the past.
-    Takes ``unrolled`` and ``dh`` as :func:`backward`, with its errors, and returns the same W, U and
-    b. Time :math:`O(T B n^3 (n + d))`, memory :math:`O(B n^2 (n + d))` for one gate. Source:
-    Williams and Zipser (1989).
+    Takes ``unrolled`` and ``dh`` as :func:`backward`, with its errors, and returns its W, U and b.
+    Time :math:`O(T B n^3 (n + d))`, memory :math:`O(B n^2 (n + d))` for one gate. Source: Williams
+    and Zipser (1989).
 
     Example:
         >>> import bptt, bptt.examples
@@ -32,12 +32,13 @@ def rtrl(unrolled: Unrolled, dh: Array) -> ParameterGradients:
     return finite(ParameterGradients(W[:rows], U[:rows], b[:, 0]))
 
 
-@np.errstate(under="ignore")
+@np.errstate(all="ignore")  # what comes out is looked at
 def sensitivity(unrolled: Unrolled) -> Array:
     r"""The total derivative :math:`\mathrm{d}h_t/\mathrm{d}W` at every t of a run.
 
     Returns an array (T + 1, B, n, gates n, n): ``[t, r, i, j, k]`` is the derivative of ``h[t, r,
-    i]`` with respect to ``W[j, k]``, zero at t = 0. Raises TypeError if ``unrolled`` is no run.
+    i]`` with respect to ``W[j, k]``, zero at t = 0. Raises TypeError if ``unrolled`` is no run,
+    OutOfRange if a number is too large for the precision.
 
     Example:
         >>> import bptt, bptt.examples
@@ -46,15 +47,17 @@ def sensitivity(unrolled: Unrolled) -> Array:
     """
     instance("unrolled", unrolled, Unrolled)
     rows, n = unrolled.params.W.shape
-    return np.stack([dh[:, :, :rows, :n] for dh in _tangents(unrolled)])
+    found = np.stack([dh[:, :, :rows, :n] for dh in _tangents(unrolled)])
+    return in_range("sensitivity", found)
 
 
-@np.errstate(under="ignore")
+@np.errstate(all="ignore")  # what comes out is looked at
 def jacobians(unrolled: Unrolled) -> Array:
     r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}`; for ELMAN :math:`D_t W`.
 
     Returns an array (T, B, k n, k n): ``[t, r]`` is the Jacobian of the step from ``s[t, r]`` to
-    ``s[t + 1, r]``. Raises TypeError if ``unrolled`` is no run.
+    ``s[t + 1, r]``. Raises TypeError if ``unrolled`` is no run, OutOfRange if a number is too large
+    for the precision.
 
     Example:
         >>> import bptt, bptt.examples
@@ -69,7 +72,7 @@ def jacobians(unrolled: Unrolled) -> Array:
     for column in range(cell.gates, columns):
         by_state[column, :, k - columns + column] = np.eye(n)
     J: Array = np.einsum("tmkci,ciaj->tmkiaj", table, by_state)
-    return J.reshape(T, B, k * n, k * n)
+    return in_range("jacobians", J.reshape(T, B, k * n, k * n))
 
 
 def _tangents(unrolled: Unrolled) -> Iterator[Array]:

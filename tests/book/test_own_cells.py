@@ -369,6 +369,23 @@ def by(entry, part, what, claimed=NUMBER, right=NUMBER, cell=r"WRONG.*"):
 
 
 LEAKY_STEP, LEAKY = r"step of WRONG\(a=0.3\): ", r"partials of WRONG\(a=0.3\): "
+
+
+def fills_kept(self, before, s, kept):
+    kept.fill(0)
+    return type(CELLS["Leaky"]).partials(self, before, s, kept)
+
+
+def leaves_it(self, before, p, q, s, kept):
+    type(CELLS["Leaky"]).step(self, before, p, q, s, kept)
+    self.left = s[0]
+
+
+def in_single(self, before, s, kept):
+    table = type(CELLS["Leaky"]).partials(self, before, s, kept)
+    return bptt.Partials(table.p.astype(np.float32).astype(s.dtype))
+
+
 FAULTS = {
     "p of another shape": (
         {"partials": entries("Leaky", lambda p, q: bptt.Partials(p[0]))},
@@ -521,12 +538,12 @@ FAULTS = {
     "kept too large": (
         {"kept": 2, "step": keeps_one},
         bptt.WrongCell,
-        LEAKY_STEP + r"does not write all of kept\[1\]$",
+        LEAKY_STEP + r"does not write all of kept\[1\], or writes nan$",
     ),
     "a part not written": (
         {"parent": "Peephole", "step": unwritten},
         bptt.WrongCell,
-        r"step of WRONG: does not write all of s\[1\]$",
+        r"step of WRONG: does not write all of s\[1\], or writes nan$",
     ),
     "before written to": (
         {"step": changed_step("Leaky", add_one_before)},
@@ -589,9 +606,24 @@ FAULTS = {
         r"a table in partials of WRONG\(a=0.3\): got list, needs ndarray",
     ),
     "what is kept written to": (
-        {"partials": lambda self, before, s, kept: kept.fill(0)},
-        ValueError,
-        "assignment destination is read-only$",
+        {"partials": fills_kept},
+        bptt.WrongCell,
+        LEAKY + "writes into kept$",
+    ),
+    "what step has left in the cell": (
+        {
+            "step": leaves_it,
+            "partials": lambda self, before, s, kept: bptt.Partials.of(
+                [[0 * s[0] + self.left, 0.7]]
+            ),
+        },
+        bptt.WrongCell,
+        LEAKY + "needs what step has left in it: 'Wrong' object has no attribute 'left'$",
+    ),
+    "single precision inside": (
+        {"partials": in_single},
+        bptt.WrongCell,
+        by("p[0][0]", 0, "W h of gate 0", *2 * [r"0\.\d{14,}"]),
     ),
     "more direct parts than parts": (
         {"direct": 2},
