@@ -52,9 +52,8 @@ def right(W: Any, x: Any, guess: Any) -> int:
     return int(np.argmax(np.append(off, 1) > EXACT))
 
 
-def guesses(W: Any, x: Any, through: Any) -> Iterator[Any]:
-    """The states after 0, 1, ... rounds, from zeros until all follow, or for T rounds."""
-    guess = np.zeros((len(x) + 1, UNITS))
+def guesses(W: Any, x: Any, guess: Any, through: Any) -> Iterator[Any]:
+    """The states after 0, 1, ... rounds, until all follow, or for T rounds."""
     for _ in x:
         yield guess
         if right(W, x, guess) == len(x):
@@ -73,16 +72,22 @@ def exponent(W: Any, x: Any) -> float:
     return total / (len(x) - BURN_IN)
 
 
-def train(seed: int, radius: float, drive: float, keep: str = "all") -> dict[str, Any]:
+def train(
+    seed: int, radius: float, drive: float, keep: str = "all", start: str = "zeros"
+) -> dict[str, Any]:
     """Rounds until each state follows from the one before, and what the first rounds leave.
 
     ``errors`` are the largest differences from the states of the loop, ``prefix`` counts the steps
-    that follow from the ones before; both begin with the guess. With ``keep="diagonal"`` rounds
-    use no more of the Jacobians.
+    that follow from the ones before; both begin with the guess, which is zero, or with
+    ``start="shuffled"`` the true states in another order. With ``keep="diagonal"`` rounds use no
+    more of the Jacobians.
     """
     W, x = network(seed, radius), inputs(seed, drive, T)
     h, long = unrolled(W, x), inputs(seed, drive, BURN_IN + STEPS)
-    found = list(guesses(W, x, W if keep == "all" else np.diag(np.diag(W))))
+    guess = 0 * h
+    if start == "shuffled":
+        guess[1:] = np.random.default_rng([seed, 2]).permutation(h[1:])
+    found = list(guesses(W, x, guess, W if keep == "all" else np.diag(np.diag(W))))
     errors = [float(f"{abs(guess - h).max():.2g}") for guess in found[:SHOWN]]
     return {
         "first": [float(abs(guess - h).max()) for guess in found[:3]],
@@ -99,7 +104,8 @@ NEWTON = Experiment(
     train,
     [
         *(
-            {"radius": radius, "drive": drive}
+            {"radius": radius, "drive": drive} | start
+            for start in ({}, {"start": "shuffled"})
             for drive in (1.0, 0.1)
             for radius in (0.5, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0)
         ),
