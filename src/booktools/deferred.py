@@ -16,7 +16,7 @@ from .checked import check_fold
 from .mathematics import height
 
 FIRST = 80  # rem of a wide page that are laid out at once: a high screen
-COLUMNS = 105  # characters in a line of a wide page
+COLUMNS = 94  # characters in a line of a wide page
 LINE = 1.62  # rem
 UNKNOWN = (nodes.image, nodes.table, nodes.title)  # whose height their text does not tell
 

@@ -131,13 +131,20 @@ def depart_hidden(self: Rules, node: nodes.Element) -> None:
 
 
 def tidy(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Take out identifiers that repeat, and links in what opens a fold; set "Proof." as a title."""
+    """Take out identifiers that repeat, and links in what opens a fold; set "Proof." as a title; say
+    of each cell, in tables whose rows are cards on a phone, what column it is of.
+    """
     for part in doctree.findall(nodes.Element):
         if set(part.get("ids", ())) & REPEATED:
             part["ids"] = [name for name in part["ids"] if name not in REPEATED]
         if isinstance(part, nodes.title) and is_fold(part.parent):
             for link in list(part.findall(nodes.reference)):
                 link.replace_self(link.children)
+        if isinstance(part, nodes.table) and "cards" in part["classes"]:
+            heads, *rows = part.findall(nodes.row)
+            for row in rows:
+                for head, entry in zip(heads, row, strict=True):
+                    entry["data"] = {"label": head.astext()}
         if isinstance(part, proof_node):
             text = next(part.findall(nodes.Text))
             word, rest = text.split(" ", 1)
