@@ -63,6 +63,14 @@ import a.b
 this_line_is_longer_than_a_narrow_screen = None
 ```
 
+```{table}
+:class: cards
+
+| What | So |
+|---|---|
+| one | two |
+```
+
 ```{bibliography}
 ```
 """
@@ -116,6 +124,12 @@ def test_a_table_can_be_scrolled_by_keyboard(page):
     box = page.table.parent
     assert (box["tabindex"], box["role"], box["aria-label"]) == ("0", "group", "table")
     assert [part.name for part in box.find_all(recursive=False)] == ["table"]
+
+
+def test_a_cell_of_a_card_says_what_column_it_is_of(page):
+    cards = page.find("table", class_="cards")
+    assert [cell["data-label"] for cell in cards.tbody.find_all("td")] == ["What", "So"]
+    assert not any(cell.has_attr("data-label") for cell in page.table.find_all("td"))
 
 
 def test_sources_are_items_of_their_list(page):
