@@ -168,7 +168,8 @@ class LSTMCell(Cell):
 
     :math:`c_t = f \odot c_{t-1} + i \odot g` and :math:`h_t = o \odot \tanh(c_t)`, with logistic
     gates i, f, o and tanh gate g, in the order i f g o, as PyTorch stacks them. The forget gate is
-    that of Gers, Schmidhuber and Cummins (2000).
+    that of Gers, Schmidhuber and Cummins (2000). Slopes of saturated gates, :math:`i (1 - i)` and
+    the like, are rounded as those of the plain network.
     """
 
     parts, direct, scale, kept = 2, 1, (-1.0, -1.0, 1.0, -1.0), 5
@@ -207,6 +208,7 @@ class GRUCell(Cell):
     r"""The gated recurrent unit (Cho and others 2014), in PyTorch's form and gate order r z n.
 
     :math:`h_t = (1 - z) \odot n + z \odot h_{t-1}` with :math:`n = \tanh(q_n + r \odot p_n)`.
+    Slopes of saturated gates are rounded as those of the plain network.
     """
 
     parts, direct, scale, kept = 1, 1, (-1.0, -1.0, 1.0), 4
