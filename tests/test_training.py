@@ -1170,6 +1170,27 @@ def test_an_interrupted_run(tmp_path, monkeypatch, kind, saved):
     assert same(again.fit, found)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_interrupted_where_a_state_is_changed_in_place(tmp_path, kept):
+    """That which was handed over, or that which was returned and kept."""
+    mine, file = np.zeros(1), tmp_path / "run.npz"
+
+    def counts(pair, batch, state):
+        state = mine if kept or state is None else state
+        state += 1
+        if state == 4 and not file.exists():
+            raise KeyboardInterrupt
+        return float(state.item()), pair, state
+
+    others = {"function": counts, "sample": lambda rng: None, "carry": True, "every": 9}
+    with pytest.raises(bptt.Interrupted) as raised:
+        bptt.descend(**to_pair(checkpoint=file, **others))
+    assert raised.value.fit.state == raised.value.fit.history.updates == 3
+    if not kept:
+        found = bptt.descend(**to_pair(checkpoint=file, resume=True, **others))
+        assert_array_equal(found.history.losses, [1, 2, 3, 4, 5])
+
+
 def test_interrupted_where_nothing_can_be_saved(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError("the disk is full")

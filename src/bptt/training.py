@@ -163,7 +163,7 @@ def descend(
 
     Args:
         function: ``function(parameters, batch, state)`` returns a :class:`Descent`, or a loss and
-            its gradients. Checkpoints tell functions apart by module and name.
+            its gradients, and changes no parameter. Checkpoints tell it by module and name.
         parameters: A NamedTuple of arrays, float32 or float64, or of NamedTuples or tuples of them.
         sample: ``sample(rng)`` draws a batch, whatever the function understands; or a sequence of
             batches, taken in order over and over.
@@ -174,7 +174,7 @@ def descend(
             :func:`clip_by_value`, not both.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
             succeeded and ends; asked after each ``every`` updates, at least 1, and after the last.
-        carry (bool): ``state`` is the last one of the batch before, as a number: nothing is
+        carry (bool): ``state`` is a copy of the last one of the batch before: nothing is
             differentiated through it. Without, and where a sequence of batches begins, it is None.
         checkpoint (path, optional): A file to save to after each ``every`` updates and the last,
             by way of one beside it whose name ends with ``.bptt-part``.
@@ -234,7 +234,7 @@ def descend(
     try:
         for step in updates:
             batch = batches[step % len(batches)] if batches else cast(Any, sample)(rng)
-            state = at.state if carry and step % (len(batches) or stop) else None
+            state = at.state.copy() if carry and step % (len(batches) or stop) else None
             *numbers, after = _update(function, at, batch, state, optimiser, limits)
             if step == trace.shape[1]:
                 trace = np.hstack([trace, np.empty((2, step + 100))])
@@ -284,7 +284,7 @@ def _update(
         network, moments = optimiser.step(at.network, gradients, at.moments)
     network, sums = fitting("optimiser", (network, moments.sums), (at.network, at.moments.sums))
     finite = all(np.isfinite(a).all() for a in (loss, size, *leaves((network, sums)).values()))
-    after = Fit(network, at.history, state, Moments(moments.updates, sums))
+    after = Fit(network, at.history, state.copy(), Moments(moments.updates, sums))
     return loss, size, after if finite else None
 
 
