@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "epsilon": (float(np.finfo(float).tiny), np.inf),
 }
 FLOATS = np.dtype(np.float64), np.dtype(np.float32)
+LEAST = {kind: float(np.finfo(kind).tiny) ** 0.5 for kind in FLOATS}  # squares of less vanish
 
 
 def clip_by_norm(gradients: Tree, limit: float) -> Tree:
@@ -102,9 +103,9 @@ def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Opti
 def adagrad(rate: float = 1e-2, epsilon: float = 1e-8, *, until: int | None = None) -> Optimiser:
     """Adagrad: steps of ``rate`` times g, over the root of the sum of all its squares so far.
 
-    Takes ``rate`` and ``until`` as :func:`sgd`; ``epsilon``, above 0 in the precision of the
-    parameters, is added to the root. Source: Duchi, Hazan and Singer (2011), with a diagonal
-    matrix.
+    Takes ``rate`` and ``until`` as :func:`sgd`; ``epsilon`` is added to the root, from 1.1e-19 in
+    float32 and 1.5e-154 in float64, as it limits the steps where squares vanish. Source: Duchi,
+    Hazan and Singer (2011), with a diagonal matrix.
 
     Example:
         >>> import bptt
@@ -183,7 +184,7 @@ def _step(
 
     def moved(a: Array, g: Array, *sums: Array) -> list[Array]:
         """An array and its running sums after the update."""
-        if rule != "sgd" and numbers[-1] < (least := np.finfo(a.dtype).tiny):
+        if rule != "sgd" and numbers[-1] < (least := LEAST[a.dtype]):
             raise ValueError(f"epsilon: got {numbers[-1]}, needs {least} or more in {a.dtype}")
         match rule, numbers, sums:
             case "sgd", [momentum], [velocity]:
