@@ -325,6 +325,10 @@ def test_batches_go_on_where_they_were(tmp_path):
     assert same(found, bptt.fit(**training(**others)))
 
 
+def never(*_):
+    raise AssertionError
+
+
 @pytest.mark.parametrize("end", ["solved", "diverged"])
 def test_what_has_ended_stays_so(tmp_path, end):
     file = tmp_path / "run.npz"
@@ -337,12 +341,37 @@ def test_what_has_ended_stays_so(tmp_path, end):
     others["optimiser"] = bptt.sgd(1e4)
     found = bptt.fit(**training(checkpoint=file, **others))
     assert getattr(found.history, end)
-
-    def never(*_):
-        raise AssertionError
-
-    others |= {"sample": lambda rng: never(), "steps": 2000, "criterion": never}
+    others |= {"sample": never, "steps": 2000, "criterion": others.get("criterion", never)}
     assert same(bptt.fit(**training(checkpoint=file, resume=True, **others)), found)
+
+
+@pytest.mark.parametrize("criterion", [None, lambda network: False])
+def test_what_was_solved_goes_on_by_another_criterion(tmp_path, criterion):
+    file = tmp_path / "run.npz"
+    assert bptt.fit(**training(checkpoint=file, criterion=lambda network: True)).history.solved
+    found = bptt.fit(**training(checkpoint=file, resume=True, criterion=criterion))
+    assert same(found, bptt.fit(**training(criterion=criterion)))
+
+
+def test_a_run_without_steps_left_is_asked(tmp_path):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(checkpoint=file))
+    others = {"checkpoint": file, "resume": True, "sample": never}
+    found = bptt.fit(**training(criterion=lambda network: True, **others))
+    assert found.history[2:] == (100, True, False)
+    assert found.history.updates == 25
+
+    def stops(network):
+        raise KeyboardInterrupt
+
+    with pytest.raises(bptt.Interrupted):
+        bptt.fit(**training(criterion=stops, **others))
+    assert not bptt.fit(**training(**others)).history.solved
+
+
+def test_nothing_is_resumed_without_a_checkpoint():
+    with pytest.raises(ValueError, match=r"^checkpoint, resume: got resume alone, needs both$"):
+        bptt.fit(**training(resume=True))
 
 
 def test_saved_every_so_often_and_at_the_end(tmp_path, monkeypatch):

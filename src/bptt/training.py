@@ -173,12 +173,13 @@ def descend(
         clip, clip_value (float, optional): The limit of :func:`clip_by_norm` or that of
             :func:`clip_by_value`, not both.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
-            succeeded and ends; asked after each ``every`` updates, at least 1, and after the last.
+            succeeded and ends; asked after each ``every`` updates, at least 1, after the last, and
+            again where a run that had succeeded or made its steps is resumed.
         carry (bool): ``state`` is a copy of the last one of the batch before: nothing is
             differentiated through it. Without, and where a sequence of batches begins, it is None.
         checkpoint (path, optional): A file to save to after each ``every`` updates and the last,
             by way of one beside it whose name ends with ``.bptt-part``.
-        resume (bool): Go on from the checkpoint, if it is there.
+        resume (bool): Go on from the checkpoint, if it is there; it must be named.
         progress (bool): Show a bar on the standard output, with tqdm.
     Returns:
         Fit: Training that diverges ends, too: at the first loss, gradient, parameter or moment that
@@ -216,6 +217,8 @@ def descend(
         instance(name, flag, bool)
     if criterion is not None:
         instance("criterion", criterion, Callable)
+    if resume and checkpoint is None:
+        raise ValueError("checkpoint, resume: got resume alone, needs both")
     path = None if checkpoint is None else _path(checkpoint)
     training = {
         **{"format": FORMAT, **_identity(function), "optimiser": optimiser.name},
@@ -229,9 +232,13 @@ def descend(
         at = _load(path, training, at, rng)
     start, stop = at.history.updates, max(steps, at.history.updates)
     trace = np.array(at.history[:2])  # made longer as it fills: steps may be a mere bound
-    updates = _counted(start, start if any(at.history[3:]) else stop, progress)
     safe = at, rng.bit_generator.state  # both at once, wherever it is interrupted
     try:
+        if not at.history.diverged and (at.history.solved or start >= steps):
+            solved = _succeeded(criterion, at.network)  # which may not be the one asked before
+            at = at._replace(history=at.history._replace(solved=solved))
+            safe = at, rng.bit_generator.state
+        updates = _counted(start, start if any(at.history[3:]) else stop, progress)
         for step in updates:
             batch = batches[step % len(batches)] if batches else cast(Any, sample)(rng)
             state = at.state.copy() if carry and step % (len(batches) or stop) else None
