@@ -420,6 +420,8 @@ def test_clipping_of_other_numbers(clip, dtypes, needs):
         with pytest.raises(TypeError, match=r"^gradients U: ") as raised:
             clip(given, 1.0)
         assert str(raised.value) == f"gradients U: got dtype {dtype}, needs {needs}"
+    with pytest.raises(TypeError, match=r"^gradients: got type, needs a NamedTuple of arrays$"):
+        clip(bptt.Params, 1.0)
     nested = stack(np.random.default_rng(0))._replace(layers=(bptt.Params(*np.ones((3, 1), int)),))
     with pytest.raises(TypeError, match=r"^gradients layers 0 W: got dtype int64, needs "):
         clip(nested, 1.0)

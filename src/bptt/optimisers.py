@@ -71,8 +71,9 @@ class Optimiser(NamedTuple):
     """A rule of descent, without a state of its own; checkpoints tell them apart by ``name``.
 
     ``step(parameters, gradients, moments)`` returns the parameters and the moments after one
-    update; ``sums`` is how many running sums it keeps. Those of this package raise TypeError or
-    ValueError unless parameters are float32 or float64, and gradients and sums of the same form.
+    update, and changes none in place; ``sums`` is how many running sums it keeps. Those of this
+    package raise TypeError or ValueError unless parameters are float32 or float64, and gradients
+    and sums of the same form.
     """
 
     name: str
@@ -220,7 +221,7 @@ def each(function: Callable[..., Any], first: Any, *others: Any) -> Any:
 
 def named(name: str, value: Any) -> None:
     """Raise unless ``value`` is a NamedTuple."""
-    if not hasattr(value, "_fields"):
+    if not (isinstance(value, tuple) and hasattr(value, "_fields")):
         raise TypeError(f"{name}: got {type(value).__name__}, needs a NamedTuple of arrays")
 
 
@@ -230,6 +231,24 @@ def leaves(tree: Any, name: str = "") -> dict[str, Any]:
         return {name.strip(): tree}
     fields = zip(getattr(tree, "_fields", range(len(tree))), tree, strict=True)
     return {k: a for field, part in fields for k, a in leaves(part, f"{name} {field}").items()}
+
+
+def finite(tree: Any) -> bool:
+    """Whether all numbers of a tree are."""
+    return all(np.isfinite(a).all() for a in leaves(tree).values())
+
+
+def stepped(
+    optimiser: Optimiser, parameters: Any, gradients: Any, at: Moments
+) -> tuple[Any, Moments]:
+    """What a step returns, if it fits the parameters: the rule may be one's own."""
+    match optimiser.step(parameters, gradients, at):
+        case after, Moments(int() | np.integer() as updates, sums):
+            after, sums = fitting("optimiser", (after, sums), (parameters, at.sums))
+            return after, Moments(updates, sums)
+        case found:
+            got = type(found).__name__
+            raise TypeError(f"optimiser: got {got}, needs parameters and Moments")
 
 
 def fitting(name: str, tree: Any, like: Any) -> Any:
