@@ -132,7 +132,7 @@ def test_optimisers_say_what_they_are():
 def test_a_parameter_without_any_gradient_stays_where_it_is():
     network = NETWORK
     zeros = network._replace(**{key: 0 * a for key, a in network._asdict().items()})
-    tiny = np.finfo(float).tiny
+    tiny = np.finfo(float).tiny ** 0.5
     for rule in (
         bptt.adam(0.1, epsilon=tiny),
         bptt.adagrad(0.1, tiny),
@@ -201,10 +201,23 @@ def test_an_epsilon_that_the_precision_does_not_hold(rule):
     with pytest.raises(ValueError, match=r"^epsilon: ") as raised:
         optimiser.step(single, single, optimiser.start(single))
     assert str(raised.value) == (
-        "epsilon: got 1e-46, needs 1.1754943508222875e-38 or more in float32"
+        "epsilon: got 1e-46, needs 1.0842021724855044e-19 or more in float32"
     )
-    least = rule(0.1, epsilon=float(np.finfo(np.float32).tiny))
-    least.step(single, single, least.start(single))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rule", [bptt.adagrad, bptt.rmsprop, bptt.adam])
+def test_steps_are_no_longer_where_squares_vanish(rule, dtype):
+    """With the least epsilon: a thousandth of a square, as Adam adds, is 0 below 0.008 of it."""
+    least = float(np.finfo(dtype).tiny ** 0.5)
+    optimiser, start = rule(0.1, epsilon=least), params(0, 0, 0, dtype=dtype)
+    mean = {bptt.rmsprop: 0.1**0.5}.get(rule, 1)
+    for g in np.geomspace(1e-12, 1, 50) * least:
+        given = params(g, g, g, dtype=dtype)
+        after, _ = optimiser.step(start, given, optimiser.start(start))
+        assert_allclose(after.W, -0.1 * g / (mean * g + least), rtol=0.01)
+    with pytest.raises(ValueError, match=rf"^epsilon: got .*, needs {least} or more in "):
+        rule(0.1, epsilon=least / 2).step(start, start, optimiser.start(start))
 
 
 class Stack(NamedTuple):
@@ -407,6 +420,8 @@ def test_clipping_of_other_numbers(clip, dtypes, needs):
         with pytest.raises(TypeError, match=r"^gradients U: ") as raised:
             clip(given, 1.0)
         assert str(raised.value) == f"gradients U: got dtype {dtype}, needs {needs}"
+    with pytest.raises(TypeError, match=r"^gradients: got type, needs a NamedTuple of arrays$"):
+        clip(bptt.Params, 1.0)
     nested = stack(np.random.default_rng(0))._replace(layers=(bptt.Params(*np.ones((3, 1), int)),))
     with pytest.raises(TypeError, match=r"^gradients layers 0 W: got dtype int64, needs "):
         clip(nested, 1.0)

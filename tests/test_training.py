@@ -134,6 +134,33 @@ def test_fit_brings_numbers_to_the_precision_of_the_network():
     assert same(bptt.fit(**training(sample=lists)), bptt.fit(**training(sample=arrays)))
 
 
+@pytest.mark.parametrize("dtype", [int, np.uint8, bool])
+def test_fit_takes_whole_numbers_for_numbers(dtype):
+    """But leaves the labels of a loss of one's own, also where they have an axis."""
+    batch = changes(np.random.default_rng(0))
+    whole = batch._replace(target=np.stack([batch.target, 1 - batch.target], axis=-1).astype(dtype))
+    others = {"loss": bptt.mean_squared_error, "dtype": np.float32}
+    found = bptt.fit(**training(sample=[whole], **others))
+    real = whole._replace(target=whole.target.astype(float))
+    assert same(found, bptt.fit(**training(sample=[real], **others)))
+
+    def first(z, labels):
+        return bptt.cross_entropy(z, labels[:, 0])
+
+    labels = np.repeat(batch.target[..., None], 3, axis=-1)
+    found = bptt.fit(**training(sample=[batch._replace(target=labels)], loss=first))
+    assert same(found, bptt.fit(**training(sample=[batch])))
+
+
+def test_a_network_may_be_of_a_class_of_ones_own():
+    class Mine(bptt.Network):
+        pass
+
+    found = bptt.fit(**training(network=Mine(*training()["network"])))
+    assert type(found.network) is type(found.moments.sums[0]) is Mine
+    assert same(found, bptt.fit(**training()))
+
+
 def test_the_criterion_stops_it():
     asked = []
 
@@ -325,6 +352,10 @@ def test_batches_go_on_where_they_were(tmp_path):
     assert same(found, bptt.fit(**training(**others)))
 
 
+def never(*_):
+    raise AssertionError
+
+
 @pytest.mark.parametrize("end", ["solved", "diverged"])
 def test_what_has_ended_stays_so(tmp_path, end):
     file = tmp_path / "run.npz"
@@ -337,12 +368,37 @@ def test_what_has_ended_stays_so(tmp_path, end):
     others["optimiser"] = bptt.sgd(1e4)
     found = bptt.fit(**training(checkpoint=file, **others))
     assert getattr(found.history, end)
-
-    def never(*_):
-        raise AssertionError
-
-    others |= {"sample": lambda rng: never(), "steps": 2000, "criterion": never}
+    others |= {"sample": never, "steps": 2000, "criterion": others.get("criterion", never)}
     assert same(bptt.fit(**training(checkpoint=file, resume=True, **others)), found)
+
+
+@pytest.mark.parametrize("criterion", [None, lambda network: False])
+def test_what_was_solved_goes_on_by_another_criterion(tmp_path, criterion):
+    file = tmp_path / "run.npz"
+    assert bptt.fit(**training(checkpoint=file, criterion=lambda network: True)).history.solved
+    found = bptt.fit(**training(checkpoint=file, resume=True, criterion=criterion))
+    assert same(found, bptt.fit(**training(criterion=criterion)))
+
+
+def test_a_run_without_steps_left_is_asked(tmp_path):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(checkpoint=file))
+    others = {"checkpoint": file, "resume": True, "sample": never}
+    found = bptt.fit(**training(criterion=lambda network: True, **others))
+    assert found.history[2:] == (100, True, False)
+    assert found.history.updates == 25
+
+    def stops(network):
+        raise KeyboardInterrupt
+
+    with pytest.raises(bptt.Interrupted):
+        bptt.fit(**training(criterion=stops, **others))
+    assert not bptt.fit(**training(**others)).history.solved
+
+
+def test_nothing_is_resumed_without_a_checkpoint():
+    with pytest.raises(ValueError, match=r"^checkpoint, resume: got resume alone, needs both$"):
+        bptt.fit(**training(resume=True))
 
 
 def test_saved_every_so_often_and_at_the_end(tmp_path, monkeypatch):
@@ -441,6 +497,13 @@ def bytes_of(save, *arguments, **arrays):
     return out.getvalue()
 
 
+def without(file, name):
+    """The words on the generator, but for those of this name."""
+    with np.load(file) as saved:
+        words = json.loads(str(saved["rng"]))
+    return json.dumps({key: value for key, value in words.items() if key != name})
+
+
 def one_bit_changed(data):
     at = data.index(b"NUMPY") + 200  # among the numbers of the first array
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
@@ -463,6 +526,8 @@ UNREADABLE = {
     "no generator": lambda file: altered(file, rng=None),
     "no JSON": lambda file: altered(file, training="{"),
     "a list": lambda file: altered(file, training="[]"),
+    "a generator without its state": lambda file: altered(file, rng=without(file, "state")),
+    "half a generator": lambda file: altered(file, rng=without(file, "uinteger")),
 }
 
 
@@ -587,6 +652,26 @@ def test_checkpoints_with_other_arrays(tmp_path, changed):
     bptt.fit(**training(steps=10, checkpoint=file))
     file.write_bytes(altered(file, **changed))
     refused(file, "other arrays")
+
+
+@pytest.mark.parametrize(
+    ("names", "change"),
+    [
+        (["losses"], lambda a: a[:5]),
+        (["norms"], lambda a: a[:5]),
+        (["losses", "norms"], lambda a: a[:5]),
+        (["counts"], lambda a: a - 50),
+        (["0 W"], lambda a: a * np.nan),
+        (["2 c"], lambda a: a + np.inf),
+    ],
+)
+def test_checkpoints_with_numbers_of_no_training(tmp_path, names, change):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, checkpoint=file))
+    with np.load(file) as saved:
+        changed = {part: change(saved[part]) for part in names}
+    file.write_bytes(altered(file, **changed))
+    refused(file, "numbers that no training leaves")
 
 
 def test_a_loss_without_a_name(tmp_path):
@@ -872,6 +957,8 @@ def test_gradients_may_be_numbers_and_lists():
         (np.ones(3), TypeError, "parameters: got ndarray, needs a NamedTuple of arrays"),
         ((np.ones(3),), TypeError, "parameters: got tuple, needs a NamedTuple of arrays"),
         ({}, TypeError, "parameters: got dict, needs a NamedTuple of arrays"),
+        (Pair, TypeError, "parameters: got type, needs a NamedTuple of arrays"),
+        (Pair((), ()), ValueError, "parameters: got no array, needs one at least"),
         (Pair(1.0, 1), TypeError, "b: got dtype int64, needs float32 or float64"),
         (Pair(1.0, 1j), TypeError, "b: got dtype complex128, needs float32 or float64"),
         (Pair(1.0, None), TypeError, "b: got dtype object, needs float32 or float64"),
@@ -941,6 +1028,11 @@ def test_one_way_of_clipping(start):
                 (None, "object and shape ()"),
             )
         ],
+        (
+            {"criterion": lambda network: bptt.Reber().learned(None, None), "every": 1},
+            TypeError,
+            "outputs: got NoneType, needs Callable",
+        ),
         ({"optimiser": bptt.adam}, TypeError, "optimiser: got function, needs Optimiser"),
         ({"optimiser": bptt.Optimiser}, TypeError, "optimiser: got type, needs Optimiser"),
     ],
@@ -1007,6 +1099,30 @@ def test_a_rule_of_ones_own_keeps_the_forms(step, got):
     assert str(raised.value).endswith(f", needs {needs}")
 
 
+@pytest.mark.parametrize(
+    ("step", "got"),
+    [
+        (lambda p, g, at: None, "NoneType"),
+        (lambda p, g, at: p, "Pair"),
+        (lambda p, g, at: (p, None), "tuple"),
+        (lambda p, g, at: (p, at, at), "tuple"),
+        (lambda p, g, at: (p, Moments(0.5, at.sums)), "tuple"),
+    ],
+)
+def test_a_rule_of_ones_own_returns_parameters_and_moments(step, got):
+    with pytest.raises(TypeError) as raised:
+        bptt.descend(**to_pair(**of_rule(step)))
+    assert str(raised.value) == f"optimiser: got {got}, needs parameters and Moments"
+
+
+def test_a_rule_of_ones_own_may_return_a_list():
+    def halves(pair, gradients, at):
+        return [Pair(pair.a / 2, pair.b / 2), Moments(np.int64(at.updates + 1), at.sums)]
+
+    found = bptt.descend(**to_pair(**of_rule(halves)))
+    assert (found.network.b, found.moments.updates) == (3 / 32, 5)
+
+
 def test_gradients_with_a_mask():
     def masked(pair, batch, state):
         return 0.5, Pair(np.ma.masked_array([1.0, 1e30], [False, True]), 1.0)
@@ -1017,7 +1133,7 @@ def test_gradients_with_a_mask():
 
 def test_an_epsilon_of_zero():
     with pytest.raises(
-        ValueError, match=r"^epsilon: got 1e-46, needs 1.17\d*e-38 or more in float32$"
+        ValueError, match=r"^epsilon: got 1e-46, needs 1.08\d*e-19 or more in float32$"
     ):
         bptt.fit(**training(dtype=np.float32, optimiser=bptt.adam(epsilon=1e-46)))
 
@@ -1168,6 +1284,27 @@ def test_an_interrupted_run(tmp_path, monkeypatch, kind, saved):
         assert same(resumed, bptt.fit(**training(**others)))
     again = pickle.loads(pickle.dumps(raised.value))
     assert same(again.fit, found)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_interrupted_where_a_state_is_changed_in_place(tmp_path, kept):
+    """That which was handed over, or that which was returned and kept."""
+    mine, file = np.zeros(1), tmp_path / "run.npz"
+
+    def counts(pair, batch, state):
+        state = mine if kept or state is None else state
+        state += 1
+        if state == 4 and not file.exists():
+            raise KeyboardInterrupt
+        return float(state.item()), pair, state
+
+    others = {"function": counts, "sample": lambda rng: None, "carry": True, "every": 9}
+    with pytest.raises(bptt.Interrupted) as raised:
+        bptt.descend(**to_pair(checkpoint=file, **others))
+    assert raised.value.fit.state == raised.value.fit.history.updates == 3
+    if not kept:
+        found = bptt.descend(**to_pair(checkpoint=file, resume=True, **others))
+        assert_array_equal(found.history.losses, [1, 2, 3, 4, 5])
 
 
 def test_interrupted_where_nothing_can_be_saved(tmp_path, monkeypatch):

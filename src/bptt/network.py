@@ -19,6 +19,7 @@ from ._arguments import (
 )
 from .cells import Cell
 from .lags import truncated
+from .optimisers import fitting
 from .recurrence import Params, Unrolled, backward, init, unroll
 
 Loss = Callable[[Array, Array], tuple[Any, Array]]
@@ -148,7 +149,7 @@ def loss_and_gradients(
             by = backward(run, dh) if window is None else truncated(run, dh, window)
             by_V = in_range("gradient with respect to V", dz.T @ rows)
             by_c = in_range("gradient with respect to c", dz.sum(axis=0))
-            gradients = Network(*by[:3], by_V, by_c)
+            gradients = type(network)._make((*by[:3], by_V, by_c))
     except OutOfRange as error:
         vars(error)["loss"] = value  # for the history of a training that diverges
         raise
@@ -203,12 +204,26 @@ def targets(batch: Batch) -> tuple[Array, Array]:
     return target, counts
 
 
-def in_precision(batch: Batch, dtype: Any) -> Batch:
-    """The batch, its real numbers as floats of ``dtype``; ValueError if x is too large for it."""
+def as_descent(found: Any, parameters: Any) -> Descent:
+    """What a function has returned, if it fits the parameters."""
+    if not isinstance(found, tuple) or not 2 <= len(found) <= len(Descent._fields):
+        raise TypeError(f"function: got {type(found).__name__}, needs a loss and its gradients")
+    found = Descent(*found)
+    scalar("loss of function", found.loss, "iuf")
+    instance("gradients of function", found.gradients, type(parameters))
+    instance("state of function", found.state, np.ndarray)
+    if as_array("state of function", found.state).dtype.hasobject:  # no checkpoint can hold it
+        raise TypeError(f"state of function: got dtype {found.state.dtype}, needs plain numbers")
+    return found._replace(gradients=fitting("gradients of function", found.gradients, parameters))
+
+
+def in_precision(batch: Batch, dtype: Any, m: int) -> Batch:
+    """The batch, x and targets of m numbers as floats; ValueError if x is too large for them."""
     given, target = array("x", batch.x, "T B d", "fdib"), as_array("target", batch.target)
     with np.errstate(all="ignore"):  # a target that is too large, the loss will say
         x = given.astype(dtype, copy=False)
-        target = target.astype(dtype, copy=False) if target.dtype.kind == "f" else target
+        if target.dtype.kind == "f" or (target.dtype.kind in "iub" and target.shape[2:] == (m,)):
+            target = target.astype(dtype, copy=False)
     if not np.isfinite(x).all():
         large = given[~np.isfinite(x)][0]
         raise ValueError(f"x: got {large}, needs numbers that {dtype} holds")

@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "epsilon": (float(np.finfo(float).tiny), np.inf),
 }
 FLOATS = np.dtype(np.float64), np.dtype(np.float32)
+LEAST = {kind: float(np.finfo(kind).tiny) ** 0.5 for kind in FLOATS}  # squares of less vanish
 
 
 def clip_by_norm(gradients: Tree, limit: float) -> Tree:
@@ -70,8 +71,9 @@ class Optimiser(NamedTuple):
     """A rule of descent, without a state of its own; checkpoints tell them apart by ``name``.
 
     ``step(parameters, gradients, moments)`` returns the parameters and the moments after one
-    update; ``sums`` is how many running sums it keeps. Those of this package raise TypeError or
-    ValueError unless parameters are float32 or float64, and gradients and sums of the same form.
+    update, and changes none in place; ``sums`` is how many running sums it keeps. Those of this
+    package raise TypeError or ValueError unless parameters are float32 or float64, and gradients
+    and sums of the same form.
     """
 
     name: str
@@ -102,9 +104,9 @@ def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Opti
 def adagrad(rate: float = 1e-2, epsilon: float = 1e-8, *, until: int | None = None) -> Optimiser:
     """Adagrad: steps of ``rate`` times g, over the root of the sum of all its squares so far.
 
-    Takes ``rate`` and ``until`` as :func:`sgd`; ``epsilon``, above 0 in the precision of the
-    parameters, is added to the root. Source: Duchi, Hazan and Singer (2011), with a diagonal
-    matrix.
+    Takes ``rate`` and ``until`` as :func:`sgd`; ``epsilon`` is added to the root, from 1.1e-19 in
+    float32 and 1.5e-154 in float64, as it limits the steps where squares vanish. Source: Duchi,
+    Hazan and Singer (2011), with a diagonal matrix.
 
     Example:
         >>> import bptt
@@ -183,7 +185,7 @@ def _step(
 
     def moved(a: Array, g: Array, *sums: Array) -> list[Array]:
         """An array and its running sums after the update."""
-        if rule != "sgd" and numbers[-1] < (least := np.finfo(a.dtype).tiny):
+        if rule != "sgd" and numbers[-1] < (least := LEAST[a.dtype]):
             raise ValueError(f"epsilon: got {numbers[-1]}, needs {least} or more in {a.dtype}")
         match rule, numbers, sums:
             case "sgd", [momentum], [velocity]:
@@ -219,7 +221,7 @@ def each(function: Callable[..., Any], first: Any, *others: Any) -> Any:
 
 def named(name: str, value: Any) -> None:
     """Raise unless ``value`` is a NamedTuple."""
-    if not hasattr(value, "_fields"):
+    if not (isinstance(value, tuple) and hasattr(value, "_fields")):
         raise TypeError(f"{name}: got {type(value).__name__}, needs a NamedTuple of arrays")
 
 
@@ -229,6 +231,24 @@ def leaves(tree: Any, name: str = "") -> dict[str, Any]:
         return {name.strip(): tree}
     fields = zip(getattr(tree, "_fields", range(len(tree))), tree, strict=True)
     return {k: a for field, part in fields for k, a in leaves(part, f"{name} {field}").items()}
+
+
+def finite(tree: Any) -> bool:
+    """Whether all numbers of a tree are."""
+    return all(np.isfinite(a).all() for a in leaves(tree).values())
+
+
+def stepped(
+    optimiser: Optimiser, parameters: Any, gradients: Any, at: Moments
+) -> tuple[Any, Moments]:
+    """What a step returns, if it fits the parameters: the rule may be one's own."""
+    match optimiser.step(parameters, gradients, at):
+        case after, Moments(int() | np.integer() as updates, sums):
+            after, sums = fitting("optimiser", (after, sums), (parameters, at.sums))
+            return after, Moments(updates, sums)
+        case found:
+            got = type(found).__name__
+            raise TypeError(f"optimiser: got {got}, needs parameters and Moments")
 
 
 def fitting(name: str, tree: Any, like: Any) -> Any:

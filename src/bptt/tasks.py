@@ -62,6 +62,7 @@ class Task(ABC):
         The sources look at the last sequences of training, while the weights still move; this keeps
         them still. It stops at the first sequence that is wrong.
         """
+        instance("outputs", outputs, Callable)
         errors: list[Array] = []
         while (seen := 100 * len(errors)) < self.successive:
             batch = self.sample(rng, min(100, self.successive - seen))

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -11,10 +12,10 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.random import Generator
 
-from ._arguments import REAL, Array, OutOfRange, array, as_array, instance, number, same_precision
+from ._arguments import REAL, Array, OutOfRange, array, instance, number, same_precision
 from .cells import Cell
-from .network import NONE, Batch, Descent, Loss, Network, in_precision, loss_and_gradients, scalar
-from .optimisers import Moments, Optimiser, each, fitting, leaves, named, norm, shortened
+from .network import Batch, Loss, Network, as_descent, in_precision, loss_and_gradients, scalar
+from .optimisers import Moments, Optimiser, each, finite, leaves, named, norm, shortened, stepped
 
 PART = ".bptt-part"  # what the name of a checkpoint ends with until all of it is written
 AXES = ("gates*n n", "gates*n d", "gates*n", "m n", "m")
@@ -126,10 +127,10 @@ def fit(
 
 def _through(
     cell: Cell, loss: Loss, window: Any, carry: bool, network: Network, batch: Any, state: Any
-) -> Descent:
+) -> Any:
     """The loss and its gradients, with the batch in the precision of the network."""
     instance("sample", batch, Batch)
-    batch = in_precision(batch, network.W.dtype)
+    batch = in_precision(batch, network.W.dtype, len(network.c))
     found = loss_and_gradients(cell, network, batch, loss, state, window=window)
     if carry and not (at_last := np.asarray(batch.counts)[-1]).all():
         raise ValueError(
@@ -163,7 +164,7 @@ def descend(
 
     Args:
         function: ``function(parameters, batch, state)`` returns a :class:`Descent`, or a loss and
-            its gradients. Checkpoints tell functions apart by module and name.
+            its gradients, and changes no parameter. Checkpoints tell it by module and name.
         parameters: A NamedTuple of arrays, float32 or float64, or of NamedTuples or tuples of them.
         sample: ``sample(rng)`` draws a batch, whatever the function understands; or a sequence of
             batches, taken in order over and over.
@@ -173,12 +174,13 @@ def descend(
         clip, clip_value (float, optional): The limit of :func:`clip_by_norm` or that of
             :func:`clip_by_value`, not both.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
-            succeeded and ends; asked after each ``every`` updates, at least 1, and after the last.
-        carry (bool): ``state`` is the last one of the batch before, as a number: nothing is
+            succeeded and ends; asked after each ``every`` updates, at least 1, after the last, and
+            again where a run that had succeeded or made its steps is resumed.
+        carry (bool): ``state`` is a copy of the last one of the batch before: nothing is
             differentiated through it. Without, and where a sequence of batches begins, it is None.
         checkpoint (path, optional): A file to save to after each ``every`` updates and the last,
             by way of one beside it whose name ends with ``.bptt-part``.
-        resume (bool): Go on from the checkpoint, if it is there.
+        resume (bool): Go on from the checkpoint, if it is there; it must be named.
         progress (bool): Show a bar on the standard output, with tqdm.
     Returns:
         Fit: Training that diverges ends, too: at the first loss, gradient, parameter or moment that
@@ -198,6 +200,8 @@ def descend(
     instance("function", function, Callable)
     named("parameters", parameters)
     arrays = {name: array(name, a, "...", "fd") for name, a in leaves(parameters).items()}
+    if not arrays:
+        raise ValueError("parameters: got no array, needs one at least")
     dtype = same_precision(**arrays)
     parameters = each(lambda a: np.asarray(a, dtype), parameters)
     batches: Any = () if callable(sample) else sample
@@ -216,6 +220,8 @@ def descend(
         instance(name, flag, bool)
     if criterion is not None:
         instance("criterion", criterion, Callable)
+    if resume and checkpoint is None:
+        raise ValueError("checkpoint, resume: got resume alone, needs both")
     path = None if checkpoint is None else _path(checkpoint)
     training = {
         **{"format": FORMAT, **_identity(function), "optimiser": optimiser.name},
@@ -224,17 +230,21 @@ def descend(
         **{"batches": len(batches), **limits, "every": every, "carry": carry},
     }
     history = History(np.empty(0), np.empty(0), 0, False, False)
-    at = Fit(parameters, history, NONE.astype(dtype), optimiser.start(parameters))
+    at = Fit(parameters, history, np.empty((0, 0), dtype), optimiser.start(parameters))
     if path and resume and path.exists():
         at = _load(path, training, at, rng)
     start, stop = at.history.updates, max(steps, at.history.updates)
     trace = np.array(at.history[:2])  # made longer as it fills: steps may be a mere bound
-    updates = _counted(start, start if any(at.history[3:]) else stop, progress)
     safe = at, rng.bit_generator.state  # both at once, wherever it is interrupted
     try:
+        if not at.history.diverged and (at.history.solved or start >= steps):
+            solved = _succeeded(criterion, at.network)  # which may not be the one asked before
+            at = at._replace(history=at.history._replace(solved=solved))
+            safe = at, rng.bit_generator.state
+        updates = _counted(start, start if any(at.history[3:]) else stop, progress)
         for step in updates:
             batch = batches[step % len(batches)] if batches else cast(Any, sample)(rng)
-            state = at.state if carry and step % (len(batches) or stop) else None
+            state = at.state.copy() if carry and step % (len(batches) or stop) else None
             *numbers, after = _update(function, at, batch, state, optimiser, limits)
             if step == trace.shape[1]:
                 trace = np.hstack([trace, np.empty((2, step + 100))])
@@ -274,31 +284,16 @@ def _update(
     except OutOfRange as error:  # in a function of one's own, it may know but a part of the loss
         known = vars(error) if getattr(function, "func", None) is _through else {}
         return known.get("loss", np.nan), np.nan, None
-    loss, gradients, state, *_ = _descent(found, at.network)
+    loss, gradients, state, *_ = as_descent(found, at.network)
     with np.errstate(all="ignore"):
         size = norm(gradients)
         if (limit := limits["clip"]) is not None:
             gradients = shortened(gradients, size, limit)
         if (limit := limits["clip_value"]) is not None:
             gradients = each(lambda g: np.clip(g, -limit, limit), gradients)
-        network, moments = optimiser.step(at.network, gradients, at.moments)
-    network, sums = fitting("optimiser", (network, moments.sums), (at.network, at.moments.sums))
-    finite = all(np.isfinite(a).all() for a in (loss, size, *leaves((network, sums)).values()))
-    after = Fit(network, at.history, state, Moments(moments.updates, sums))
-    return loss, size, after if finite else None
-
-
-def _descent(found: Any, parameters: Any) -> Descent:
-    """What a function has returned, checked against the parameters."""
-    if not isinstance(found, tuple) or not 2 <= len(found) <= len(Descent._fields):
-        raise TypeError(f"function: got {type(found).__name__}, needs a loss and its gradients")
-    found = Descent(*found)
-    scalar("loss of function", found.loss, "iuf")
-    instance("gradients of function", found.gradients, type(parameters))
-    instance("state of function", found.state, np.ndarray)
-    if as_array("state of function", found.state).dtype.hasobject:  # no checkpoint can hold it
-        raise TypeError(f"state of function: got dtype {found.state.dtype}, needs plain numbers")
-    return found._replace(gradients=fitting("gradients of function", found.gradients, parameters))
+        network, moments = stepped(optimiser, at.network, gradients, at.moments)
+    after = Fit(network, at.history, state.copy(), moments)
+    return loss, size, after if finite((loss, size, network, moments.sums)) else None
 
 
 def _succeeded(criterion: Any, parameters: Any) -> bool:
@@ -343,6 +338,8 @@ def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> F
             arrays = dict(saved)
         found, state = (json.loads(str(arrays.pop(name))) for name in ("training", "rng"))
         other = [f"{k} {found.get(k)} for {v}" for k, v in training.items() if found.get(k) != v]
+        if not other:
+            deepcopy(rng.bit_generator).state = state  # what is refused leaves rng where it was
     except Exception as error:  # whatever a foreign, cut or altered file may raise
         raise ValueError(f"checkpoint: got {path}, which cannot be read, {needs}") from error
     if other:
@@ -350,12 +347,15 @@ def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> F
     flat = _flat(start)
     if _kinds(arrays) != _kinds(flat):
         raise ValueError(f"checkpoint: got {path} with other arrays, {needs}")
-    rng.bit_generator.state = state
     parts = iter(arrays[name] for name in flat)
     network, sums = each(lambda _: next(parts), (start.network, start.moments.sums))
-    losses, norms, last, (updates, sequences, solved, diverged) = parts
-    history = History(losses, norms, int(sequences), bool(solved), bool(diverged))
-    return Fit(network, history, last, Moments(int(updates), sums))
+    losses, norms, last, count = parts
+    if not 0 <= min(count) <= count[0] <= len(losses) == len(norms) or not finite((network, sums)):
+        raise ValueError(f"checkpoint: got {path} with numbers that no training leaves, {needs}")
+    rng.bit_generator.state = state
+    updates, sequences, solved, diverged = map(int, count)
+    history = History(losses, norms, sequences, bool(solved), bool(diverged))
+    return Fit(network, history, last, Moments(updates, sums))
 
 
 def _flat(at: Fit) -> dict[str, Array]:
