@@ -52,10 +52,12 @@ def test_a_bend_is_no_kink():
     assert found.truncation == 12 * 0.25**3
 
 
+@pytest.mark.parametrize("edge", [0, 0.5])
 @pytest.mark.parametrize("grain", [1e-3, 1e-6, 1e-9])
-def test_the_noise_of_rounding_to_a_grid_is_measured(grain):
+def test_the_noise_of_rounding_to_a_grid_is_measured(grain, edge):
     """Rounding to multiples of a grain has the standard deviation grain / sqrt(12)."""
-    found = near(lambda x: np.round(np.sin(x[0]) / grain) * grain, 0.7)
+    x = np.arcsin((np.round(np.sin(0.7) / grain) + edge) * grain)
+    found = near(lambda x: np.round(np.sin(x[0]) / grain) * grain, x)
     assert grain / 12 <= found.noise <= grain
     for step in (0.25, 0.03125):
         slope = found.extrapolated(ONE, step)

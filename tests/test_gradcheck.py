@@ -1,6 +1,7 @@
 """The checkers: right where the answer is known, and red where a bug is planted."""
 
 import re
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -134,6 +135,14 @@ def test_the_least_derivatives_are_those_of_the_docstrings(way):
     assert way(lambda x: 1e230 * (1e-230 * x.sum()), np.zeros(1)) == 0
 
 
+@pytest.mark.parametrize("way", [bptt.central_difference, bptt.complex_step])
+def test_underflow_of_a_step_is_no_error_and_a_division_by_zero_is(way):
+    with np.errstate(all="raise"):
+        assert abs(way(lambda x: (x**80).sum(), np.zeros(2))).max() <= 1e-300
+        with pytest.raises(FloatingPointError, match="divide by zero"):
+            way(lambda x: (x / np.zeros(2)).sum(), np.ones(2))
+
+
 # check: what passes
 
 
@@ -209,7 +218,8 @@ def test_a_right_gradient_passes_and_one_that_is_wrong_in_the_third_digit_fails(
     f, x, derivative = RIGHT[kind]
     x = np.array(x)
     gradient = derivative(x).astype(float)
-    report = bptt.check(f, x, gradient, rng=rng())
+    with np.errstate(all="raise"):  # what underflows is no error
+        report = bptt.check(f, x, gradient, rng=rng())
     assert report.resolution <= 1e-4 * max(abs(gradient).max(), 1e-6)
     gradient[0] += 1e-3 * (abs(gradient).max() or 1)
     with pytest.raises(bptt.GradientMismatch, match=r"^entry \(0,\): .*; 1 of"):
@@ -228,6 +238,26 @@ def test_single_precision_inside_is_told_by_its_noise(dtype):
     assert 1e-5 <= report.resolution <= 2e-3
     with pytest.raises(bptt.GradientMismatch, match="10 of 10"):
         bptt.check(f, x, dtype(1.01) * np.cos(x), rng=rng())
+
+
+ROUNDED = {
+    "6 decimals": lambda x: round(float(np.sin(x).sum()), 6),
+    "8 decimals": lambda x: round(float(np.sin(x).sum()), 8),
+    "float32 inside": lambda x: float(np.sin(x.astype(np.float32)).sum()),
+    "half a rounding up": lambda x: np.ceil(1e6 * np.sin(x).sum()) / 1e6,
+}
+
+
+@pytest.mark.parametrize("kind", list(ROUNDED))
+def test_next_to_the_edge_of_a_rounding_it_is_none(kind):
+    """Between two values, at points where these or those of one distance hide the rounding."""
+    for seed in (0, 7, 26, 29, 43, 61, 75, 91, *range(193, 224, 5)):
+        draws = np.random.default_rng(seed)
+        x = draws.uniform(0.5, 2, 4)
+        with suppress(bptt.CannotJudge):
+            bptt.check(ROUNDED[kind], x, np.cos(x), rng=np.random.default_rng(seed))
+        with pytest.raises(bptt.GradientMismatch):
+            bptt.check(ROUNDED[kind], x, 0 * x, atol=1e-3, rng=np.random.default_rng(seed))
 
 
 def test_in_single_precision_f_is_asked_in_double_where_it_takes_that():
@@ -371,6 +401,24 @@ def test_one_wrong_entry_of_many_is_noticed_whether_it_is_drawn_or_not():
         assert str(raised.value).endswith(f"; {count} of 200 entries compared differ")
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_few_entries_of_many_that_f_takes_are_found_where_they_are_claimed(seed):
+    """Of an embedding, three rows; that none is claimed shows along the direction."""
+    E, rows, gradient = np.full((2000, 5), 0.5), [3, 77, 1500], np.zeros((2000, 5))
+    gradient[rows] = np.cos(0.5)
+
+    def check(gradient):
+        draws = np.random.default_rng(seed)
+        return bptt.check(lambda E: np.sin(E[rows]).sum(), E, gradient, rng=draws)
+
+    report = check(gradient)
+    assert (report.entries, report.resolution <= 1e-4) == (200, True)
+    with pytest.raises(bptt.GradientMismatch, match=r"^entry .*; 15 of 200 entries"):
+        check(1.01 * gradient)
+    with pytest.raises(bptt.GradientMismatch):
+        check(0 * gradient)
+
+
 def test_the_random_direction_has_entries_from_a_half_to_one_and_a_half_and_comes_from_rng():
     def direction(seed):
         points, draws = [], np.random.default_rng(seed)
@@ -407,9 +455,9 @@ def refusal(f, x, gradient, error=bptt.CannotJudge, **tolerances):
 
 NUMBER = r"-?\d\.\de[+-]\d+"
 COARSE = (
-    rf"entry \(\d,\): central difference {NUMBER} may be wrong by \de[+-]\d+, needs at most "
-    r"\de[+-]\d+; let f compute in float64, subtract a constant from it, sum fewer terms, give an "
-    r"atol, or use complex_step"
+    rf"entry \(\d,\): central difference {NUMBER} may be wrong by \de[+-]\d+, needs "
+    r"(at most [1-9]e[+-]\d+|an atol, as all are 0); let f compute in float64, subtract a constant "
+    r"from it, sum fewer terms, give an atol, or use complex_step"
 )
 
 
@@ -422,7 +470,9 @@ def test_a_gradient_below_the_rounding_of_the_values_is_refused(constant, gradie
 
 
 def test_a_constant_passes_with_an_atol_that_the_differences_can_see():
-    assert re.fullmatch(COARSE, refusal(lambda x: 7.0, [1, 1], [0, 0]))
+    message = refusal(lambda x: 7.0, [1, 1], [0, 0])
+    assert re.fullmatch(COARSE, message)
+    assert "needs an atol, as all are 0; let" in message
     assert re.fullmatch(COARSE, refusal(lambda x: 7.0, [1, 1], [0, 0], atol=1e-16))
     report = bptt.check(lambda x: 7.0, np.ones(2), np.zeros(2), atol=1e-9, rng=rng())
     assert report.resolution == pytest.approx(1e-9, rel=0.01)
@@ -523,6 +573,24 @@ def test_a_kink_is_told_from_a_mismatch(claim):
         "entry (1,): f is not differentiable here or nearby, with slopes 0 and 1 on either side"
     )
     assert refusal(f, [1.0, 0, -1], [1, 5, 0], bptt.GradientMismatch).startswith("entry (1,): ")
+
+
+def test_rounding_is_no_kink():
+    """Networks in single precision, some of which have a bend that is rounding."""
+    for seed in (1004, 1008, 1025, 1034, 1057):
+        draws = np.random.default_rng(seed)
+        net = bptt.init_network(bptt.ELMAN, 2, 3, 2, rng=draws, dtype=np.float32)
+        x, y = draws.standard_normal((5, 4, 2)).astype("f"), draws.integers(2, size=(5, 4))
+        batch = bptt.Batch(x, y, np.ones((5, 4), bool))
+
+        def at(W, net=net, batch=batch):
+            net = net._replace(W=W)
+            return bptt.loss_and_gradients(bptt.ELMAN, net, batch, bptt.cross_entropy)
+
+        try:
+            bptt.check(lambda W, at=at: at(W).loss, net.W, at(net.W).gradients.W, rng=rng())
+        except bptt.CannotJudge as refused:
+            assert "differentiable" not in str(refused)  # noqa: PT017
 
 
 def test_a_kink_that_only_the_direction_meets():

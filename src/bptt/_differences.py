@@ -38,17 +38,19 @@ class Near:
         held = np.finfo(self.x.dtype)
         eps, least = float(held.eps), float(held.tiny)  # with less, steps would be 0
         size = max(float(abs(x).max()), least) if x.any() else 1.0
-        spacing = size * eps**0.7
-        while spacing < size / 64 and self(v, spacing) == self(v, -spacing) == self.at:
-            spacing *= 4
-        # two tables, since the rounding of values at one distance may happen to be the same
-        distances = 16 * spacing / np.array([1, 1.618])
-        values = np.array([[self(v, k * d) for k in range(12)] for d in distances])
+        # values that f rounds show their noise only over many steps, wherever x lies between two
+        reach = 176 * size * eps**0.7
+        while reach < 2 * size and max(self._levels(v, end) for end in (reach, -reach)) < 4:
+            reach *= 4
+        # not at equal distances, at which the rounding may happen to be the same
+        distances = np.linspace(0, 1, 20) ** 1.5
+        values = np.array([self(v, reach * d) for d in distances])
+        polynomials = np.linalg.qr(np.vander(distances, 5))[0]
         with np.errstate(all="ignore"):  # what leaves the range, check refuses
-            # in each 7 fifth differences, whose variance is 252 times that of a value
-            self.noise = max(norm(row) for row in np.diff(values, 5)) / 42
-            rise = max(abs(values[0, -1] - self.at), self.noise, self.last * abs(values).max())
-            self.enough = accuracy * rise / (11 * distances[0] * norm(v))
+            rises = values - self.at
+            self.noise = norm(rises - polynomials @ (polynomials.T @ rises)) / (20 - 5) ** 0.5
+            rise = max(abs(rises[-1]), self.noise, self.last * abs(values).max())
+            self.enough = accuracy * rise / (reach * norm(v))
         self.least = step = 2.0 ** np.ceil(np.log2(4096 * eps * size))  # x + step * v is exact
         self.along = self.extrapolated(v, step)
         while self.along.error() > self.enough and 128 * step * norm(v) <= (norm(x) or 1):
@@ -60,6 +62,9 @@ class Near:
 
     def __call__(self, direction: Array, step: float) -> float:
         return float(value_of(self.f, self.x, direction, step))
+
+    def _levels(self, v: Array, reach: float) -> int:
+        return len({self.at, *(self(v, reach / k) for k in (128, 64, 32))})
 
     def slope(self, direction: Array) -> Slope:
         """By steps that shrink as long as truncation is most of the error."""
@@ -86,9 +91,10 @@ class Near:
             central, bends = (ahead - behind) / (2 * steps), (ahead + behind - 2 * self.at) / steps
             once, kinks = central[:2] + (central[:2] - central[1:]) / 3, 2 * bends[:2] - bends[1:]
             truncation = np.maximum(abs(once[0] - once[1]), abs(kinks[0]))  # NaN if one of them is
-            kink = kinks[0] if abs(kinks[0] - kinks[1]) <= abs(kinks[0]) / 4 else 0.0
+            rounding = SAFETY * noise / steps[0]
+            lasts = abs(kinks[0]) > max(rounding, 4 * abs(kinks[0] - kinks[1]))
             twice = once[0] + (once[0] - once[1]) / 15
-            return Slope(twice, truncation, SAFETY * noise / steps[0], bends[0], kink)
+            return Slope(twice, truncation, rounding, bends[0], kinks[0] if lasts else 0.0)
 
 
 def norm(a: Array) -> float:
