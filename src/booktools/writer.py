@@ -131,8 +131,8 @@ def depart_hidden(self: Rules, node: nodes.Element) -> None:
 
 
 def tidy(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Take out identifiers that repeat, and links in what opens a fold; set "Proof." as a title; say
-    of each cell, in tables whose rows are cards on a phone, what column it is of.
+    """Take out identifiers that repeat, and links in what opens a fold; set "Proof." as a title; in
+    tables whose rows are cards on a phone, say of each cell what column it is of.
     """
     for part in doctree.findall(nodes.Element):
         if set(part.get("ids", ())) & REPEATED:
