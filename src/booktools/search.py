@@ -106,9 +106,22 @@ def is_apart(place: nodes.Node) -> bool:
     return bool({"cell_input", "cell_output", "checked", "check"}.intersection(classes))
 
 
+def is_entry(place: nodes.Node) -> bool:
+    """Whether an element is found by itself: a term of the glossary, a row where one looks things
+    up.
+    """
+    if isinstance(place, nodes.row):
+        return bool(place["ids"])
+    return isinstance(place, nodes.definition_list_item) and isinstance(
+        place.parent.parent, addnodes.glossary
+    )
+
+
 def blocks(place: nodes.Element) -> Iterator[nodes.Element]:
     """The elements that hold the text of a section, in its order."""
     for part in place.children:
+        if is_entry(part):
+            continue
         if isinstance(part, nodes.caption):
             yield part
         elif isinstance(part, nodes.Element) and "cell_output" in part["classes"]:
@@ -139,7 +152,7 @@ def names_package(entry: addnodes.index) -> bool:
 def own(place: nodes.Element) -> Iterator[nodes.Element]:
     """All elements of a section but those of sections and names of the package below it."""
     for part in place.children:
-        if isinstance(part, addnodes.desc) or is_section(part):
+        if isinstance(part, addnodes.desc) or is_section(part) or is_entry(part):
             continue
         if isinstance(part, nodes.Element):
             yield part
@@ -171,7 +184,7 @@ def section(place: nodes.Element, above: list[str]) -> dict[str, Any]:
 
 
 def sections(place: nodes.Element, above: list[str]) -> Iterator[dict[str, Any]]:
-    """The sections of a page, and the names of the package that it explains, each by itself."""
+    """The sections of a page; names of the package, terms and rows that it explains, each by itself."""
     for part in place.children:
         if is_section(part):
             found = section(part, above)
@@ -179,8 +192,31 @@ def sections(place: nodes.Element, above: list[str]) -> Iterator[dict[str, Any]]
             yield from sections(part, [*above, found["title"]])
         elif isinstance(part, addnodes.desc):
             yield name_of_package(part, above)
+        elif is_entry(part):
+            yield entry(part, above)
         elif isinstance(part, nodes.Element):
             yield from sections(part, above)
+
+
+def entry(place: nodes.Element, above: list[str]) -> dict[str, Any]:
+    """What can be found of a term or a row: its first part is its title."""
+    head, *rest = place.children
+    return {
+        "id": [*place["ids"], *head["ids"]][0],
+        "title": clean(text_of(head)),
+        "above": above,
+        "terms": [],
+        "text": clean(" ".join(map(text_of, rest))),
+        "aside": "",
+    }
+
+
+def name_rows(app: Sphinx, doctree: nodes.document) -> None:
+    """Give each row an anchor, in tables where one looks things up."""
+    for table in doctree.findall(nodes.table):
+        if "lookup" in table["classes"]:
+            for row in list(table.findall(nodes.row))[1:]:
+                row["ids"].append(nodes.make_id(row[0].astext())[:60].strip("-"))
 
 
 def name_of_package(place: addnodes.desc, above: list[str]) -> dict[str, Any]:
@@ -262,8 +298,9 @@ def script(book: list[dict[str, Any]], finder: str) -> str:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", instead)
+    app.connect("doctree-read", name_rows)
     app.connect("doctree-resolved", collect, priority=400)  # before what is only of the page
     app.connect("html-collect-pages", search_page)
     app.connect("build-finished", write_index)
     # Of an environment without it, Sphinx reads all pages again.
-    return {"parallel_read_safe": True, "parallel_write_safe": False, "env_version": 1}
+    return {"parallel_read_safe": True, "parallel_write_safe": False, "env_version": 2}

@@ -218,6 +218,13 @@ FIRST = {
     "eq-rule": "forgotten.html#equation-eq-rule",
     "Equation (2.1)": "forgotten.html#equation-eq-rule",
     "theorem 2.1": "forgotten.html#thm-rule",
+    "2.1": "forgotten.html#equation-eq-rule",
+    "(2.1)": "forgotten.html#equation-eq-rule",
+    "eq. 2.1": "forgotten.html#equation-eq-rule",
+    "eqn (2.1)": "forgotten.html#equation-eq-rule",
+    "thm 2.1": "forgotten.html#thm-rule",
+    "stays open": "gates.html#the-bias",
+    "gradients of an LSTM vanish": "gates.html",  # word for word
     "we": "forgotten.html#why-we-sum",  # where there is nothing but such words
     "quux": "forgotten.html#clipping",  # of a solution
 }

@@ -8,10 +8,14 @@ const SAME = 0.7; // what another name of a thing counts
 const LETTER = 0.3; // what a word of one letter counts
 const ALL = 1.5; // how much it counts that a section has all that is asked for
 const NAMED = 1; // how much it counts that a title is asked for whole
+const WHOLE = 4; // by how much it counts more that a text has a question of three words and more as it is
 const BEGUN = 2; // by how much it counts more that a title begins with just what is asked
 const LEAST = 0.1; // what counts less than this part of the first is not shown
 const SHOWN = 180; // characters of a snippet
-const WORD = /[\p{L}\p{N}]+(?:_[\p{L}\p{N}]+)*/gu;
+const SIGN = "(?:(?![⁰¹²³⁴⁵⁶⁷⁸⁹])[\\p{L}\\p{N}])"; // of a word; a power is none of its own
+const WORD = new RegExp(`${SIGN}+(?:_${SIGN}+)*`, "gu");
+const NUMBER = /^([a-z]*)\.? ?(\d+\.\d+)$/; // 12.7, eq. 12.7, fig 12.2: of what has a number
+const SHORT = { eqn: "equation", formula: "equation", thm: "theorem", def: "definition" };
 const SUBSCRIPT = /(?<![\p{L}\p{N}])(\p{L})_\{?([\p{L}\p{N}])/gu; // h_0, h_{t-1}
 
 const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
@@ -35,7 +39,7 @@ const wordsOf = (text) => {
 const listed = (book, weights) =>
   book.flatMap(({ page, number, lead, sections }) =>
     sections.map((section) => {
-      const name = page.split("/").pop();
+      const [name, folder] = page.split("/").reverse();
       const chapter = [number, sections[0].title].filter(Boolean).join(" ");
       const inner = section.above.slice(1);
       const depth = 0.93 ** Math.max(0, inner.length);
@@ -46,7 +50,7 @@ const listed = (book, weights) =>
         lead,
         path: section.id ? [chapter, ...inner] : [],
         shown: section.id ? section.title : chapter,
-        weight: depth * (weights.pages[name] ?? 1) * Math.min(...parts),
+        weight: depth * (weights.pages[name] ?? weights.pages[folder] ?? 1) * Math.min(...parts),
       };
     }),
   );
@@ -204,6 +208,7 @@ export const finder = ({ book, words }) => {
           covered ** ALL *
           (1 + NAMED * named(key, matched)) *
           (begins(key, asked) ? BEGUN : 1) *
+          (asked.length > 2 && holds(key, asked) ? WHOLE : 1) *
           sections[key].weight,
       }))
       .sort((one, other) => other.score - one.score || one.key - other.key)
@@ -266,16 +271,21 @@ export const finder = ({ book, words }) => {
 
   const addressOf = ({ page, id }) => `${page}.html${id ? `#${id}` : ""}`;
 
-  const placeOf = (query) => {
-    const place = places.get(folded(query).trim().replace(/[()]/g, ""));
-    if (!place) return [];
-    const [chapter] = sections.filter(({ page }) => page === place.page);
-    const title = [{ text: place.name[0].toUpperCase() + place.name.slice(1), found: true }];
-    return [{ address: addressOf(place), title, path: [chapter.shown], snippet: [] }];
+  // What has the label or the number that is asked for.
+  const placesOf = (query) => {
+    const asked = folded(query).trim().replace(/[()]/g, "");
+    const [, kind, number] = asked.match(NUMBER) ?? [];
+    const one = places.get(asked);
+    const found = one ? [one] : !number ? [] : [...new Set(places.values())].filter(
+      ({ name }) => name.startsWith(SHORT[kind] ?? kind) && name.endsWith(` ${number}`));
+    return found.map((place) => {
+      const [chapter] = sections.filter(({ page }) => page === place.page);
+      const title = [{ text: place.name[0].toUpperCase() + place.name.slice(1), found: true }];
+      return { address: addressOf(place), title, path: [chapter.shown], snippet: [] };
+    });
   };
 
   return (query, limit = 50) => {
-    const place = placeOf(query);
     const found = withName(query, ranked(query)).map(({ key, matched }) => {
       const section = sections[key];
       return {
@@ -287,6 +297,6 @@ export const finder = ({ book, words }) => {
         },
       };
     });
-    return [...place, ...found].slice(0, limit);
+    return [...placesOf(query), ...found].slice(0, limit);
   };
 };

@@ -6,6 +6,7 @@ import { SCRIPTS } from "./scripts.js";
   const root = new URL("../", document.currentScript.src); // this script is in _static
   const IN_DIALOG = 8;
   const ON_PAGE = 60;
+  const MOST = 50; // that find.js hands over
 
   let index;
   const load = () => {
@@ -52,7 +53,7 @@ import { SCRIPTS } from "./scripts.js";
   };
 
   // Lets a form show what it finds while the reader types; keys go from result to result.
-  const searching = ({ form, status, list, limit, enter }) => {
+  const searching = ({ form, status, list, limit, enter, more = {} }) => {
     const input = form.querySelector("input");
     let asked = 0;
 
@@ -66,6 +67,8 @@ import { SCRIPTS } from "./scripts.js";
         if (turn !== asked) return;
         const found = query ? find(input.value) : [];
         list.replaceChildren(...found.slice(0, limit).map(item));
+        list.scrollTop = 0;
+        more.hidden = found.length === 0;
         if (query) status.textContent = counted(found.length);
       } catch {
         status.textContent = "The index could not be loaded. Try again, or look at the contents.";
@@ -94,7 +97,7 @@ import { SCRIPTS } from "./scripts.js";
   };
 
   const counted = (count) =>
-    count ? `${count} ${count === 1 ? "section" : "sections"}` : "Nothing found. Fewer or other words may help.";
+    count ? `${count === MOST ? "the first " : ""}${count} ${count === 1 ? "section" : "sections"}` : "Nothing found. Fewer or other words may help.";
 
   let dialog;
   const build = () => {
@@ -115,10 +118,9 @@ import { SCRIPTS } from "./scripts.js";
     const box = make("div", {}, form, status, list, more);
     dialog = make("dialog", { className: "search", ariaLabel: "Search" }, box);
     document.body.append(dialog);
-    const update = searching({ form, status, list, limit: IN_DIALOG, enter: (_, first) => first?.click() });
+    const update = searching({ form, status, list, limit: IN_DIALOG, more, enter: (_, first) => first?.click() });
     input.addEventListener("input", () => {
       all.href = new URL(`search.html?q=${encodeURIComponent(input.value.trim())}`, root);
-      more.hidden = !input.value.trim();
     });
     close.addEventListener("click", () => dialog.close());
     list.addEventListener("click", (event) => {
