@@ -36,4 +36,5 @@ def test_memory_is_what_is_stored(memory, checkpoints, segment):
 
     call()  # what the first call ever makes is not counted
     (stored,) = (size for *by, size in trade["checkpointed"] if by == [checkpoints, segment])
-    assert memory.beyond(call) == pytest.approx(stored, rel=0.1)
+    # what Python itself has for a while may be there or not: some 30 kB
+    assert memory.beyond(call) == pytest.approx(stored, rel=0.05, abs=40_000)
