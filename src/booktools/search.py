@@ -184,7 +184,7 @@ def section(place: nodes.Element, above: list[str]) -> dict[str, Any]:
 
 
 def sections(place: nodes.Element, above: list[str]) -> Iterator[dict[str, Any]]:
-    """The sections of a page; names of the package, terms and rows that it explains, each by itself."""
+    """The sections of a page, and the names, terms and rows that it explains, each by itself."""
     for part in place.children:
         if is_section(part):
             found = section(part, above)

@@ -218,6 +218,7 @@ FIRST = {
     "eq-rule": "forgotten.html#equation-eq-rule",
     "Equation (2.1)": "forgotten.html#equation-eq-rule",
     "theorem 2.1": "forgotten.html#thm-rule",
+    "chapter 13": "gates.html",
     "2.1": "forgotten.html#equation-eq-rule",
     "(2.1)": "forgotten.html#equation-eq-rule",
     "eq. 2.1": "forgotten.html#equation-eq-rule",

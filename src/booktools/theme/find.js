@@ -83,11 +83,13 @@ export const finder = ({ book, words }) => {
     names.set(folded(section.name), key);
     names.set(`bptt.${folded(section.name)}`, key);
   });
-  for (const { page, places: found } of book)
+  for (const { page, number, places: found } of book) {
+    if (number) places.set(`chapter ${number}`, { page, id: "", name: `chapter ${number}` });
     for (const [name, id] of Object.entries(found)) {
       const label = id.replace(/^equation-/, "");
       for (const key of [name, label]) places.set(folded(key), { page, id, name });
     }
+  }
 
   const idle = new Set(words.idle.split(/\s+/).map(stem));
   const phrases = new Map(); // the first word of each phrase: what it is another name of
@@ -200,19 +202,18 @@ export const finder = ({ book, words }) => {
       }
     });
     return [...scores]
-      .map(([key, { score, covered, matched }]) => ({
-        key,
-        matched: new Set(matched.filter((word) => !idle.has(word) || units[0].idle)),
-        score:
-          score *
-          covered ** ALL *
-          (1 + NAMED * named(key, matched)) *
-          (begins(key, asked) ? BEGUN : 1) *
-          (asked.length > 2 && holds(key, asked) ? WHOLE : 1) *
-          sections[key].weight,
-      }))
+      .map(([key, { score, covered, matched }]) => {
+        const plain = score * covered ** ALL * (1 + NAMED * named(key, matched)) * sections[key].weight;
+        const whole = asked.length > 2 && holds(key, asked) ? WHOLE : 1;
+        return {
+          key,
+          matched: new Set(matched.filter((word) => !idle.has(word) || units[0].idle)),
+          plain, // by which the others are measured
+          score: plain * whole * (begins(key, asked) ? BEGUN : 1),
+        };
+      })
       .sort((one, other) => other.score - one.score || one.key - other.key)
-      .filter(({ score }, _, all) => score >= LEAST * all[0].score);
+      .filter(({ plain }, _, all) => plain >= LEAST * Math.max(...all.map((one) => one.plain)));
   };
 
   // A name of the package comes first, or second where it is a word of the text as well.
