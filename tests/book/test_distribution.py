@@ -349,8 +349,8 @@ def test_the_notes_of_a_release_are_what_the_changelog_says_of_it(tmp_path):
     (tmp_path / "source").mkdir()
     shutil.copy(ROOT / "CHANGELOG.md", tmp_path / "source")
     for version, has, lacks in (
-        ("0.3.0", "Errata", "`check_cell`"),
-        ("0.2.0", "`check_cell`", "Errata"),
+        ("0.3.0", "Errata", "`Partials.of`"),
+        ("0.2.0", "`Partials.of`", "Errata"),
     ):
         tag = os.environ | {"GITHUB_REF_NAME": f"v{version}"}
         subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=tag, check=True)
