@@ -252,6 +252,12 @@ def test_what_is_first(found, query):
     assert found[query][0]["address"] == f"book/{FIRST[query]}"
 
 
+def test_a_number_is_found_once_for_each_thing_that_has_it(found):
+    addresses = [result["address"] for result in found["2.1"]]
+    assert addresses[:2] == ["book/forgotten.html#equation-eq-rule", "book/forgotten.html#thm-rule"]
+    assert len({*addresses}) == len(addresses)
+
+
 def test_a_name_that_is_a_word_comes_second(found):
     addresses = [result["address"] for result in found["rule"]]
     assert addresses[:2] == ["book/forgotten.html", "book/package.html#rule"]

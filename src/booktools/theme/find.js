@@ -87,7 +87,8 @@ export const finder = ({ book, words }) => {
     if (number) places.set(`chapter ${number}`, { page, id: "", name: `chapter ${number}` });
     for (const [name, id] of Object.entries(found)) {
       const label = id.replace(/^equation-/, "");
-      for (const key of [name, label]) places.set(folded(key), { page, id, name });
+      const place = { page, id, name };
+      for (const key of [name, label]) places.set(folded(key), place);
     }
   }
 
