@@ -350,6 +350,7 @@ SHAPES = [
     ("cross_entropy", "target", LABELS[0], "(3,)", "(2, 3), as z without m"),
     ("cross_entropy", "target", LABELS[None], "(1, 2, 3)", "(2, 3), as z without m"),
     ("cross_entropy", "target", LABELS.T, "(3, 2)", "(2, 3), as z without m"),
+    ("cross_entropy", "target", np.ones((2, 3, 4)), "(2, 3, 4)", "(2, 3), as z without m"),
     ("mean_squared_error", "target", Z[0], "(3, 4)", "(2, 3, 4), as y"),
     ("mean_squared_error", "target", Z[..., :1], "(2, 3, 1)", "(2, 3, 4), as y"),
     ("check", "gradient", POINT[0], "(3,)", "(2, 3), as x"),
@@ -455,10 +456,10 @@ def test_float32_does_not_meet_complex128():
     ("name", "argument", "value", "got", "needs"),
     [
         ("init", "cell", "LSTM", "str", "Cell"),
-        ("init", "cell", type(bptt.LSTM), "ABCMeta", "Cell"),
+        ("init", "cell", type(bptt.LSTM), "the class LSTMCell", "Cell"),
         ("init", "rng", 5, "int", "Generator"),
-        ("init", "rng", np.random, "module", "Generator"),
-        ("check_cell", "cell", type(bptt.LSTM), "ABCMeta", "Cell"),
+        ("init", "rng", np.random, "the module numpy.random", "Generator"),
+        ("check_cell", "cell", type(bptt.LSTM), "the class LSTMCell", "Cell"),
         ("check_cell", "rng", 5, "int", "Generator"),
         ("unroll", "cell", None, "NoneType", "Cell"),
         ("checkpointed", "cell", None, "NoneType", "Cell"),
@@ -475,7 +476,11 @@ def test_float32_does_not_meet_complex128():
         *[
             (name, "rng", value, got, "Generator")
             for name in ("init_network", "fit", "descend")
-            for value, got in ((5, "int"), (np.random, "module"), (None, "NoneType"))
+            for value, got in (
+                (5, "int"),
+                (np.random, "the module numpy.random"),
+                (None, "NoneType"),
+            )
         ],
         *[
             (name, "loss", value, got, "Callable")

@@ -100,6 +100,11 @@ class Renaming(Leaky):
         self.a = leak
 
 
+class Hiding(type(bptt.ELMAN)):
+    def __init__(self, leak):
+        self._leak, self._last = leak, object()
+
+
 LONG = np.linspace(0, 1, 9)
 
 
@@ -119,6 +124,7 @@ LONG = np.linspace(0, 1, 9)
         (Leaky(bptt.Params(LONG[:1], 1, 2)), "LEAKY(leak=Params(W=array([0.]), U=1, b=2), at='h')"),
         (Renaming(0.2), "RENAMING(a=0.2)"),
         (Caching(), "CACHING"),
+        (Hiding(0.2), "HIDING(leak=0.2)"),
     ],
 )
 def test_a_cell_says_its_name_and_parameters(cell, words):
@@ -160,7 +166,11 @@ def test_cells_are_equal_by_class_and_parameters():
         Leaky(moved), Leaky(LONG.astype(np.float32)), Renaming(0.2), Renaming(0.9),
         *(Leaky(held(a)) for a in (LONG, moved, LONG[3:6], moved[3:6]) for held in HELD),
     ]  # fmt: skip
-    with np.printoptions(precision=2, formatter={"float": lambda a: "a"}):  # the reader's own
+    listed = Leaky([np.arange(30) / -7])
+    words = repr(listed)
+    own = {"precision": 2, "linewidth": 40, "sign": "+", "formatter": {"float": lambda a: "a"}}
+    with np.printoptions(**own):  # the reader's own
+        assert repr(listed) == words
         for k, a in enumerate(different):
             for j, b in enumerate(different):
                 assert (a == b) == (j == k)

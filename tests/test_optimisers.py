@@ -257,6 +257,16 @@ def test_each_running_sum_is_its_own():
     assert not any(np.shares_memory(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.parametrize("rule", [*(rule(0.1) for rule in RULES), bptt.sgd(0.1, until=10)])
+def test_numpys_counts_leave_float32_as_it_is(rule):
+    """As of a rule of one's own, or read from a file."""
+    at = rule.start(HALF)._replace(updates=np.int64(3))
+    after, at = rule.step(HALF, HALF, at)
+    assert after.W.dtype == at.sums[0].W.dtype == np.float32
+    expected, _ = rule.step(HALF, HALF, rule.start(HALF)._replace(updates=3))
+    assert after.W.tobytes() == expected.W.tobytes()
+
+
 SMALL = bptt.Params(np.ones((3, 3)), np.ones((3, 1)), np.ones(3))
 HALF = bptt.Params(*(a.astype(np.float32) for a in SMALL))
 ALL_FIVE = bptt.Gradients(*SMALL, np.ones(1), np.ones(1))

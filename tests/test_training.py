@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -331,6 +332,30 @@ def test_a_resumed_run_equals_one_that_was_not(tmp_path, dtype, optimiser, gener
     again = arguments(checkpoint=file, resume=True, steps=3)
     assert same(bptt.fit(**again), expected)  # already there: nothing is done or lost
     assert again["rng"].random() != whole["rng"].random()
+
+
+def spawning(rng):
+    return changes(rng.spawn(2)[1])
+
+
+def test_what_a_generator_has_spawned_is_resumed(tmp_path):
+    file = tmp_path / "run.npz"
+    expected = bptt.fit(**training(sample=spawning))
+    bptt.fit(**training(sample=spawning, steps=10, checkpoint=file))
+    last = training(sample=spawning, checkpoint=file, resume=True)
+    assert same(bptt.fit(**last), expected)
+    last["rng"].spawn(1)
+    with pytest.raises(ValueError, match=r"^rng: got one that has spawned 1 too many, needs "):
+        bptt.fit(**last)
+
+
+def test_a_checkpoint_is_saved_where_its_link_leads(tmp_path):
+    (tmp_path / "large").mkdir()
+    file, link = tmp_path / "large" / "run.npz", tmp_path / "run.npz"
+    link.symlink_to(file)
+    bptt.fit(**training(steps=10, checkpoint=link))
+    assert same(bptt.fit(**training(checkpoint=file, resume=True)), bptt.fit(**training()))
+    assert (link.is_symlink(), os.listdir(tmp_path / "large")) == (True, ["run.npz"])
 
 
 def test_numpys_integers_are_integers(tmp_path):
@@ -747,6 +772,48 @@ def to_pair(**others):
     }
 
 
+def in_place(parameters, gradients, moments):
+    for a, g in zip(parameters, gradients, strict=True):
+        a -= g
+    return parameters, moments
+
+
+def sums_in_place(parameters, gradients, moments):
+    moments.sums[0].a[:] = 1
+    return parameters, moments
+
+
+def drifting(pair, batch, state):
+    pair.a[:] = 0
+    return distance(pair, batch, state)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"optimiser": bptt.Optimiser("own", 0, in_place)},
+        {"optimiser": bptt.Optimiser("own", 1, sums_in_place)},
+        {"function": drifting},
+    ],
+)
+def test_who_changes_parameters_or_sums_in_place_is_stopped(others):
+    """The parameters of the update before would be lost, and those that were given."""
+    arguments = to_pair(**others)
+    with pytest.raises(ValueError, match="read-only"):
+        bptt.descend(**arguments)
+    assert arguments["parameters"].a.tolist() == [1, 2]
+
+
+def test_a_rule_counts_its_updates_one_by_one():
+    def twice(parameters, gradients, moments):
+        return parameters, moments._replace(updates=moments.updates + 2)
+
+    with pytest.raises(
+        ValueError, match=r"^optimiser: got 2 updates after 0, needs one more each "
+    ):
+        bptt.descend(**to_pair(optimiser=bptt.Optimiser("twice", 0, twice)))
+
+
 def test_descend_goes_down_any_function():
     found = bptt.descend(**to_pair())
     a, b, losses = np.array([1.0, 2.0]), 3.0, []
@@ -862,6 +929,15 @@ def test_checkpoints_tell_names_of_parameters_apart(tmp_path):
         bptt.descend(**to_pair(parameters=other, checkpoint=file, resume=True))
 
 
+class Scaled(type(bptt.ELMAN)):
+    by = 0.25
+
+
+@dataclass
+class Table(type(bptt.ELMAN)):
+    table: np.ndarray
+
+
 def test_checkpoints_tell_parameters_of_cells_apart(tmp_path):
     class Leaky(type(bptt.ELMAN)):
         def __init__(self, leak):
@@ -873,8 +949,17 @@ def test_checkpoints_tell_parameters_of_cells_apart(tmp_path):
     file = tmp_path / "run.npz"
     bptt.fit(**training(cell=Leaky(0.9), steps=10, checkpoint=file))
     bptt.fit(**training(cell=Leaky(0.9), checkpoint=file, resume=True))
+    other = Scaled()
+    other.by = 0.9
+    table = {name: np.linspace(0, 1, 2000) for name in ("one", "two")}
+    table["two"][1000] += 1e-9
+    cells = [(Scaled(), other), (Table(table["one"]), Table(table["two"]))]
+    for one, two in cells:
+        bptt.fit(**training(cell=one, steps=10, checkpoint=tmp_path / "other.npz"))
+        with pytest.raises(ValueError, match=r"^checkpoint: got .* with cell "):
+            bptt.fit(**training(cell=two, checkpoint=tmp_path / "other.npz", resume=True))
     with pytest.raises(
-        ValueError, match=r" with cell Leaky\(0.9\) of .* for Leaky\(0.2\) of .*, needs "
+        ValueError, match=r" with cell LEAKY\(leak=0.9\) of .* for LEAKY\(leak=0.2\) of .*, needs "
     ):
         bptt.fit(**training(cell=Leaky(0.2), checkpoint=file, resume=True))
 
@@ -1033,14 +1118,29 @@ def test_one_way_of_clipping(start):
             TypeError,
             "outputs: got NoneType, needs Callable",
         ),
-        ({"optimiser": bptt.adam}, TypeError, "optimiser: got function, needs Optimiser"),
-        ({"optimiser": bptt.Optimiser}, TypeError, "optimiser: got type, needs Optimiser"),
+        ({"optimiser": bptt.adam}, TypeError, "optimiser: got the function adam, needs Optimiser"),
+        (
+            {"optimiser": bptt.Optimiser},
+            TypeError,
+            "optimiser: got the class Optimiser, needs Optimiser",
+        ),
     ],
 )
 def test_callbacks_that_are_mixed_up(others, error, message):
     with pytest.raises(error) as raised:
         bptt.fit(**training(**others))
     assert str(raised.value) == message
+
+
+def test_a_state_is_not_carried_to_a_batch_of_another_size():
+    sizes = iter([4, 3])
+
+    def sample(rng):
+        B = next(sizes)
+        return bptt.Batch(*(a[:, :B] for a in changes(rng)))
+
+    with pytest.raises(ValueError, match=r"^carry: got a batch of 3 sequences after one of 4, "):
+        bptt.fit(**training(sample=sample, carry=True))
 
 
 @pytest.mark.parametrize("batches", [False, True])
@@ -1425,8 +1525,16 @@ def test_the_history_draws_itself(updates):
 def test_no_update_draws_no_line():
     ax = Figure().subplots()
     History(np.empty(0), np.empty(0), 0, False, False).plot(ax)
-    assert ax.get_xlabel() == "update"
+    assert (ax.get_xlabel(), ax.get_yscale()) == ("update", "log")
     assert not ax.lines
+
+
+@pytest.mark.parametrize("least", [0, -3])
+def test_losses_that_have_no_logarithm_are_drawn(least):
+    ax = Figure().subplots()
+    losses = np.array([1.0, least])
+    History(losses, losses, 5, False, False).plot(ax)
+    assert ax.get_yscale() == "linear"
 
 
 @pytest.mark.parametrize("word", ["solved", "diverged"])

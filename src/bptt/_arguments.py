@@ -104,6 +104,8 @@ def instance(name: str, value: Any, kind: Any) -> None:
     """Raise unless ``value`` is a ``kind``."""
     if not isinstance(value, kind):
         got = type(value).__name__
+        if name_of_value := getattr(value, "__name__", ""):  # not called, or not made
+            got = f"the {'class' if isinstance(value, type) else got} {name_of_value}"
         if any(str(base) == str(kind) for base in type(value).__mro__):
             got += " from before bptt was loaded again"
         raise TypeError(f"{name}: got {got}, needs {kind.__name__}")

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 # Arrays print in full and to the last digit, whatever the reader has set.
-EXACT: Any = {"threshold": sys.maxsize, "floatmode": "unique", "formatter": {}, "legacy": False}
+EXACT: Any = {
+    **{"threshold": sys.maxsize, "floatmode": "unique", "formatter": {}, "legacy": False},
+    **{"linewidth": 75, "sign": "-", "suppress": False, "nanstr": "nan", "infstr": "inf"},
+}
 
 
 class ByParameters:
     """Equality, hash and ``repr`` by the class and what its ``__init__`` takes.
 
-    A parameter is found under its own name; where ``__init__`` keeps one under another, all
-    attributes count.
+    A parameter is found under its own name, also with an underscore before it; where ``__init__``
+    keeps one under another, all attributes count. Without parameters, those do that were put in
+    place of the class's own.
     """
 
     @property
@@ -24,9 +28,12 @@ class ByParameters:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        names, found = list(inspect.signature(type(self)).parameters), vars(self)
-        if not all(key in found for key in names):
-            names = sorted(found)
+        found = {key.removeprefix("_"): value for key, value in vars(self).items()} | vars(self)
+        names = [*inspect.signature(type(self)).parameters]
+        if not names:
+            names = sorted(key for key in vars(self) if hasattr(type(self), key))
+        elif not all(key in found for key in names):
+            names = sorted(vars(self))
         parameters = ", ".join(f"{key}={_exact(found[key])}" for key in names)
         return f"{self.name}({parameters})" if names else self.name
 

@@ -181,7 +181,8 @@ def _step(
         parameters = each(partial(as_array, "parameters", dtypes="fd"), parameters)
         gradients = fitting("gradients", gradients, parameters)
         sums = fitting("sums of moments", sums, (parameters,) * count)
-    t, now = at.updates + 1, rate if until is None else rate * max(0.0, 1 - at.updates / until)
+    t = int(at.updates) + 1  # NumPy's integers would make float32 float64
+    now = rate if until is None else rate * max(0.0, 1 - (t - 1) / until)
 
     def moved(a: Array, g: Array, *sums: Array) -> list[Array]:
         """An array and its running sums after the update."""
@@ -244,6 +245,9 @@ def stepped(
     """What a step returns, if it fits the parameters: the rule may be one's own."""
     match optimiser.step(parameters, gradients, at):
         case after, Moments(int() | np.integer() as updates, sums):
+            if not 0 <= updates <= at.updates + 1:
+                got = f"{updates} updates after {at.updates}"
+                raise ValueError(f"optimiser: got {got}, needs one more each time")
             after, sums = fitting("optimiser", (after, sums), (parameters, at.sums))
             return after, Moments(updates, sums)
         case found:

@@ -36,7 +36,9 @@ def cross_entropy(z: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
         >>> bptt.cross_entropy([[0.0, 0.0]], [1])[1]
         array([[ 0.5, -0.5]])
     """
-    z, target = array("z", z, "... m"), array("target", target, "...", "i")
+    z = array("z", z, "... m")
+    one_hot = np.ndim(target) == z.ndim  # of any dtype, it is the shape that is wrong
+    target = array("target", target, "...", "fdib" if one_hot else "i")
     if target.shape != z.shape[:-1]:
         raise ValueError(f"target: got shape {target.shape}, needs {z.shape[:-1]}, as z without m")
     m = z.shape[-1]

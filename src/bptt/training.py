@@ -1,25 +1,22 @@
 r"""Training: one update, repeated, which can be killed and resumed without a trace."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
 
 from ._arguments import REAL, Array, OutOfRange, array, instance, number, same_precision
+from ._identity import ByParameters
+from ._saving import FORMAT, load, place, save, state_of
 from .cells import Cell
 from .network import Batch, Loss, Network, as_descent, in_precision, loss_and_gradients, scalar
 from .optimisers import Moments, Optimiser, each, finite, leaves, named, norm, shortened, stepped
 
-PART = ".bptt-part"  # what the name of a checkpoint ends with until all of it is written
 AXES = ("gates*n n", "gates*n d", "gates*n", "m n", "m")
-FORMAT = "bptt.fit 2"  # the first thing a checkpoint says; count on if older ones cannot be read
 
 
 class History(NamedTuple):
@@ -42,9 +39,13 @@ class History(NamedTuple):
         return len(self.losses)
 
     def plot(self, ax: Any) -> None:
-        """Draw the losses and their running mean on matplotlib's axes, and what stopped them."""
+        """Draw the losses and their running mean on matplotlib's axes, and what stopped them.
+
+        The axis of losses is logarithmic, unless one of them is 0 or less.
+        """
         updates, width = np.arange(1, self.updates + 1), 1 + self.updates // 50
-        ax.set(xlabel="update", ylabel="loss", yscale="log")
+        ax.set(xlabel="update", ylabel="loss")
+        ax.set_yscale("linear" if (self.losses <= 0).any() else "log")
         if not self.updates:
             return
         (line,) = ax.plot(updates, self.losses, linewidth=0.5, alpha=0.5)
@@ -130,6 +131,10 @@ def _through(
 ) -> Any:
     """The loss and its gradients, with the batch in the precision of the network."""
     instance("sample", batch, Batch)
+    if state is not None and len(state) != (B := np.shape(batch.x)[1]):
+        raise ValueError(
+            f"carry: got a batch of {B} sequences after one of {len(state)}, needs batches alike"
+        )
     batch = in_precision(batch, network.W.dtype, len(network.c))
     found = loss_and_gradients(cell, network, batch, loss, state, window=window)
     if carry and not (at_last := np.asarray(batch.counts)[-1]).all():
@@ -170,7 +175,8 @@ def descend(
             batches, taken in order over and over.
         optimiser (Optimiser): Such as :func:`adam`.
         steps (int): Updates to make, with those made before a run was resumed; at least 1.
-        rng (Generator): All randomness there is. Resuming sets it to where it was.
+        rng (Generator): All randomness there is. Resuming sets it to where it was; it must not have
+            spawned more others by then, as these cannot be taken back.
         clip, clip_value (float, optional): The limit of :func:`clip_by_norm` or that of
             :func:`clip_by_value`, not both.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
@@ -178,8 +184,8 @@ def descend(
             again where a run that had succeeded or made its steps is resumed.
         carry (bool): ``state`` is a copy of the last one of the batch before: nothing is
             differentiated through it. Without, and where a sequence of batches begins, it is None.
-        checkpoint (path, optional): A file to save to after each ``every`` updates and the last,
-            by way of one beside it whose name ends with ``.bptt-part``.
+        checkpoint (path, optional): A file to save to after each ``every`` updates and the last, in
+            place of what is there, by way of one beside it whose name ends with ``.bptt-part``.
         resume (bool): Go on from the checkpoint, if it is there; it must be named.
         progress (bool): Show a bar on the standard output, with tqdm.
     Returns:
@@ -222,7 +228,7 @@ def descend(
         instance("criterion", criterion, Callable)
     if resume and checkpoint is None:
         raise ValueError("checkpoint, resume: got resume alone, needs both")
-    path = None if checkpoint is None else _path(checkpoint)
+    path = None if checkpoint is None else place(checkpoint)
     training = {
         **{"format": FORMAT, **_identity(function), "optimiser": optimiser.name},
         "network": [f"{dtype}{a.shape}" for a in leaves(parameters).values()],
@@ -232,15 +238,15 @@ def descend(
     history = History(np.empty(0), np.empty(0), 0, False, False)
     at = Fit(parameters, history, np.empty((0, 0), dtype), optimiser.start(parameters))
     if path and resume and path.exists():
-        at = _load(path, training, at, rng)
+        at = load(path, training, at, rng)
     start, stop = at.history.updates, max(steps, at.history.updates)
     trace = np.array(at.history[:2])  # made longer as it fills: steps may be a mere bound
-    safe = at, rng.bit_generator.state  # both at once, wherever it is interrupted
+    safe = at, state_of(rng)  # both at once, wherever it is interrupted
     try:
         if not at.history.diverged and (at.history.solved or start >= steps):
             solved = _succeeded(criterion, at.network)  # which may not be the one asked before
             at = at._replace(history=at.history._replace(solved=solved))
-            safe = at, rng.bit_generator.state
+            safe = at, state_of(rng)
         updates = _counted(start, start if any(at.history[3:]) else stop, progress)
         for step in updates:
             batch = batches[step % len(batches)] if batches else cast(Any, sample)(rng)
@@ -259,8 +265,8 @@ def descend(
             losses, norms = trace[:, : step + 1]
             at = at._replace(history=History(losses, norms, sequences, solved, not after))
             if due and path:
-                _save(path, training, at, rng.bit_generator.state)
-            safe = at, rng.bit_generator.state
+                save(path, training, at, state_of(rng))
+            safe = at, state_of(rng)
             if due and hasattr(updates, "set_postfix"):
                 updates.set_postfix(loss=f"{losses[step]:.4g}", refresh=False)
             if solved or not after:
@@ -269,7 +275,7 @@ def descend(
         at, rng.bit_generator.state = safe
         try:
             if path:
-                _save(path, training, *safe)
+                save(path, training, *safe)
         finally:
             raise Interrupted(at)
     return at
@@ -279,8 +285,10 @@ def _update(
     function: Any, at: Fit, batch: Any, state: Any, optimiser: Optimiser, limits: dict[str, Any]
 ) -> tuple[Any, float, Fit | None]:
     """The loss, the norm, and all but the history after the update, if in range."""
+    # What a function or a rule of one's own changes in place would be lost for who needs it later.
+    given, sums = each(_read_only, (at.network, at.moments.sums))
     try:
-        found = function(at.network, batch, state)
+        found = function(given, batch, state)
     except OutOfRange as error:  # in a function of one's own, it may know but a part of the loss
         known = vars(error) if getattr(function, "func", None) is _through else {}
         return known.get("loss", np.nan), np.nan, None
@@ -291,9 +299,15 @@ def _update(
             gradients = shortened(gradients, size, limit)
         if (limit := limits["clip_value"]) is not None:
             gradients = each(lambda g: np.clip(g, -limit, limit), gradients)
-        network, moments = stepped(optimiser, at.network, gradients, at.moments)
+        network, moments = stepped(optimiser, given, gradients, at.moments._replace(sums=sums))
     after = Fit(network, at.history, state.copy(), moments)
     return loss, size, after if finite((loss, size, network, moments.sums)) else None
+
+
+def _read_only(a: Array) -> Array:
+    view = a.view()
+    view.flags.writeable = False
+    return view
 
 
 def _succeeded(criterion: Any, parameters: Any) -> bool:
@@ -306,7 +320,8 @@ def _identity(function: Any) -> dict[str, Any]:
     """What a checkpoint tells functions apart by."""
     if getattr(function, "func", None) is _through:
         cell, loss, window, _ = function.args
-        return {"cell": f"{cell!r} of {_origin(cell)}", "loss": _origin(loss), "window": window}
+        words = ByParameters.__repr__(cell)  # a dataclass has one of its own, which shortens arrays
+        return {"cell": f"{words} of {_origin(cell)}", "loss": _origin(loss), "window": window}
     return {"function": _origin(function)}
 
 
@@ -315,75 +330,6 @@ def _origin(kind: Any) -> str:
     kind = kind.func if isinstance(kind, partial) else kind
     kind = kind if hasattr(kind, "__qualname__") else type(kind)
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _save(path: Path, training: dict[str, Any], at: Fit, state: Any) -> None:
-    """Replace the file in one step, so that a run that is killed leaves it whole."""
-    words = {"training": training, "rng": state}
-    text = {name: json.dumps(value, default=np.ndarray.tolist) for name, value in words.items()}
-    arrays = cast(Any, _flat(at) | text)
-    part = path.with_name(path.name + PART)
-    with part.open("wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-
-
-def _load(path: Path, training: dict[str, Any], start: Fit, rng: Generator) -> Fit:
-    """The Fit that was saved, with the generator set back; ValueError if it is another's."""
-    needs = "needs a checkpoint of this training"
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            arrays = dict(saved)
-        found, state = (json.loads(str(arrays.pop(name))) for name in ("training", "rng"))
-        other = [f"{k} {found.get(k)} for {v}" for k, v in training.items() if found.get(k) != v]
-        if not other:
-            deepcopy(rng.bit_generator).state = state  # what is refused leaves rng where it was
-    except Exception as error:  # whatever a foreign, cut or altered file may raise
-        raise ValueError(f"checkpoint: got {path}, which cannot be read, {needs}") from error
-    if other:
-        raise ValueError(f"checkpoint: got {path} with {', '.join(other)}, {needs}")
-    flat = _flat(start)
-    if _kinds(arrays) != _kinds(flat):
-        raise ValueError(f"checkpoint: got {path} with other arrays, {needs}")
-    parts = iter(arrays[name] for name in flat)
-    network, sums = each(lambda _: next(parts), (start.network, start.moments.sums))
-    losses, norms, last, count = parts
-    if not 0 <= min(count) <= count[0] <= len(losses) == len(norms) or not finite((network, sums)):
-        raise ValueError(f"checkpoint: got {path} with numbers that no training leaves, {needs}")
-    rng.bit_generator.state = state
-    updates, sequences, solved, diverged = map(int, count)
-    history = History(losses, norms, sequences, bool(solved), bool(diverged))
-    return Fit(network, history, last, Moments(updates, sums))
-
-
-def _flat(at: Fit) -> dict[str, Array]:
-    """All arrays and numbers of a Fit, by name."""
-    counts = np.array([at.moments.updates, *at.history[2:]], np.int64)
-    others = {"losses": at.history.losses, "norms": at.history.norms, "state": at.state}
-    return leaves((at.network, *at.moments.sums)) | others | {"counts": counts}
-
-
-def _kinds(arrays: dict[str, Array]) -> dict[str, Any]:
-    """What is known beforehand of the arrays of a checkpoint."""
-    shapes = {k: a.ndim if k in ("losses", "norms") else a.shape for k, a in arrays.items()}
-    return {k: k == "state" or (a.dtype, shapes[k]) for k, a in arrays.items()}
-
-
-def _path(checkpoint: Any) -> Path:
-    """A path where a file can be; a training should not learn after an hour that it cannot."""
-    if not isinstance(checkpoint, str | os.PathLike):
-        raise TypeError(f"checkpoint: got {type(checkpoint).__name__}, needs a path")
-    path = Path(checkpoint)
-    if os.path.isdir(path) or not os.path.isdir(path.parent):
-        raise ValueError(f"checkpoint: got {path}, needs a file in a folder that exists")
-    try:
-        (part := path.with_name(path.name + PART)).open("wb").close()
-        part.unlink()
-    except (OSError, ValueError) as error:
-        raise ValueError(f"checkpoint: got {path}, needs a file that can be written") from error
-    return path
 
 
 def _counted(start: int, stop: int, progress: bool) -> Any:
