@@ -17,7 +17,7 @@ from .runner import Experiment
 
 
 class Leaky(Cell):
-    r"""The leaky unit :math:`h_t = (1 - a) h_{t-1} + a \tanh(W h_{t-1} + U x_t + b)`."""
+    """The leaky unit: h_t = (1 - a) h_{t-1} + a tanh(W h_{t-1} + U x_t + b)."""
 
     parts, direct, scale, kept = 1, 1, (1.0,), 1
 
@@ -33,7 +33,7 @@ class Leaky(Cell):
 
 
 class Relu(Cell):
-    r"""The network :math:`h_t = \max(0, W h_{t-1} + U x_t + b)`."""
+    """The network h_t = max(0, W h_{t-1} + U x_t + b)."""
 
     parts, direct, scale, kept = 1, 0, (1.0,), 0
 
