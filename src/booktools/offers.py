@@ -43,10 +43,15 @@ def notebook(source: Path, repository: str | None = None) -> str:
     if repository:
         install = INSTALL.format(repository=repository, name=repository.rpartition("/")[2])
         book.cells.insert(0, nbformat.v4.new_code_cell(install))
+    return str(jupytext.writes(settled(book), "ipynb"))
+
+
+def settled(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A notebook with all that libraries choose at random or leave out."""
     for number, cell in enumerate(book.cells):
-        cell.id = f"cell-{number}"  # the library's own are random
+        cell.id = f"cell-{number}"
     book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return str(jupytext.writes(book, "ipynb"))
+    return book
 
 
 def is_notebook(source: Path) -> bool:
