@@ -216,7 +216,7 @@ def print_slides(style: str, made: list[str], title: str, to: Path) -> None:
 # All of it
 
 
-def main() -> int:
+def main() -> None:
     """Write all that a course is given from."""
     pdf.program()  # before anything is begun
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
@@ -255,8 +255,7 @@ def main() -> int:
     print(f"{len(found)} figures", flush=True)
     (course / "README.md").write_text(README.format(**words), encoding="utf-8", newline="\n")
     print(f"The course stands: {course.as_uri()}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,6 @@ import json
 import re
 import sys
 import tomllib
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -91,7 +90,7 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
     mistakes += formulas(chosen, macros)
     for page in pages:
         mistakes += page.mistakes
-    return pages, sorted(set(mistakes), key=lambda found: (found.file, found.line, found.message))
+    return pages, sorted(set(mistakes))
 
 
 def contents(root: Path) -> tuple[list[str], list[Mistake]]:
@@ -550,22 +549,21 @@ def _perhaps(name: str, there: Iterable[str]) -> str:
     return f"; do you mean {near[0]}?" if near else ""
 
 
-def report(root: Path, mistakes: Iterable[Mistake]) -> str:
+def report(root: Path, mistakes: list[Mistake]) -> str:
     """One line for each mistake, and how many there are."""
     lines = [f"{one.file.relative_to(root)}:{one.line}: {one.message}" for one in mistakes]
-    files = Counter(line.partition(":")[0] for line in lines)
+    files = {one.file for one in mistakes}
     few = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     return "\n".join([*lines, f"{few} in {len(files)} files; nothing was executed."])
 
 
-def main() -> int:
-    """Print what is wrong; 1 if anything is."""
+def main() -> None:
+    """Say what is wrong, and fail if anything is."""
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     _, mistakes = check(root)
     if mistakes:
-        print(report(root, mistakes), file=sys.stderr)
-    return 1 if mistakes else 0
+        sys.exit(report(root, mistakes))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -134,7 +134,7 @@ def links(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: 
         ]
 
 
-def main() -> int:
+def main() -> None:
     """``python -m booktools.offers FOLDER``: write the notebooks for Colab below this folder."""
     for source in sorted(Path("book").glob("*.md")):
         if is_notebook(source):
@@ -142,7 +142,6 @@ def main() -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             text = notebook(source, os.environ["GITHUB_REPOSITORY"])
             target.write_text(text, encoding="utf-8", newline="\n")
-    return 0
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -159,4 +158,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

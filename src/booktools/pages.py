@@ -53,7 +53,7 @@ UNLABELLED = "a display without a label: write $$ ... $$ (eq-name), or (def-name
 HTML = "is HTML, which would be copied unread: write Markdown; a comment begins with %"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Mistake:
     """What is wrong, where, and what to do."""
 

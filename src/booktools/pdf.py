@@ -232,7 +232,7 @@ def numbers(book: PdfReader, articles: Iterable[Article]) -> dict[str, int]:
     return pages
 
 
-def main() -> int:
+def main() -> None:
     """Print all pages and the book into the site, and link to them."""
     program()  # before anything is begun
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
@@ -254,7 +254,6 @@ def main() -> int:
     for name in names:
         link(html / f"{name}.html", "../" * name.count("/"))
     print(f"{len(names)} pages and the book, {len(book.pages)} pages: {whole.as_uri()}")
-    return 0
 
 
 def link(page: Path, up: str) -> None:
@@ -271,4 +270,4 @@ def link(page: Path, up: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
