@@ -30,14 +30,15 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 from . import exercises, gaps, packed, pdf
 from .mathematics import typeset
+from .offers import record
 
 HEAD_OF_FIGURES = """\
-# Figures of *{book}*
+# Figures of *{title}*
 
 Text and figures are published under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/): use
 them as you like, and name the book, {author}, version {version}.
 """
-README = """# A course from *{book}*, version {version}
+README = """# A course from *{title}*, version {version}
 
 - `sheets`: the exercises of each chapter, with level and minutes, without solutions and with them.
 - `notebooks/release`: the same as notebooks with gaps, which grade themselves. Students need the
@@ -224,9 +225,7 @@ def main() -> None:
     shutil.rmtree(course, ignore_errors=True)
     for name in ("sheets", "figures", "slides"):
         (course / name).mkdir(parents=True)
-    record = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
-    words = {"book": record["title"], "version": record["version"]}
-    words["author"] = record["authors"][0]["name"]
+    words = record(root)
     names = list(parse_toc_yaml(root / "_toc.yml"))
     chapters = [name for name in names if exercises.read(root / f"{name}.md")]
 
@@ -244,7 +243,7 @@ def main() -> None:
     macros = config["sphinx"]["config"]["math_macros"]
     articles = [pdf.read(html, name) for name in names]
     there = {label: one for article in articles for label, one in shown(article).items()}
-    about = f"{words['book']}, version {words['version']}. CC BY 4.0"
+    about = f"{words['title']}, version {words['version']}. CC BY 4.0"
     for source in sorted((root / "teaching" / "slides").glob("*.md")):
         made = slides(source, there, macros, about)
         title = source.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")

@@ -19,7 +19,8 @@ import yaml
 from . import schemas
 from .pages import Mistake, Page, below
 
-SCHEMA = """
+SCHEMA = schemas.closed(
+    yaml.safe_load("""
 type: object
 required: [ask, name, stub, right, compare, wrong]
 properties:
@@ -36,7 +37,8 @@ properties:
       type: object
       required: [code, hint]
       properties: {code: {type: string}, hint: {type: string}}
-"""
+""")
+)
 Exercise = dict[str, Any]
 KINDS = {"`": "code", "$": "math"}
 
@@ -96,7 +98,7 @@ def formulas(page: Page) -> Iterator[tuple[str, Path, int]]:
 
 def wrong_with(table: Any) -> Iterator[str]:
     """What is wrong with the table of one exercise."""
-    misfits = [*schemas.errors(table, schemas.closed(yaml.safe_load(SCHEMA)))]
+    misfits = [*schemas.errors(table, SCHEMA)]
     for error in misfits:
         path = (part + 1 if isinstance(part, int) else part for part in error.path)
         yield "".join(f"{part}: " for part in path) + error.message

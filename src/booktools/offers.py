@@ -105,12 +105,14 @@ def size(content: bytes) -> str:
 
 def cite(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """What a citation of the page says of the book, from CITATION.cff."""
-    record = Path(app.confdir) / "CITATION.cff"
-    if tree is None or not record.is_file():
-        return
-    cff = yaml.safe_load(record.read_text(encoding="utf-8"))
-    author = cff["authors"][0]["name"]
-    context["citation"] = {"author": author, "title": cff["title"], "version": cff["version"]}
+    if tree is not None and (Path(app.confdir) / "CITATION.cff").is_file():
+        context["citation"] = record(Path(app.confdir))
+
+
+def record(root: Path) -> dict[str, str]:
+    """What the book says of itself: its author, title and version."""
+    cff = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    return {"author": cff["authors"][0]["name"], "title": cff["title"], "version": cff["version"]}
 
 
 def links(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:

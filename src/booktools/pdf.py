@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-import yaml
 from bs4 import BeautifulSoup, Tag
 from bs4.filter import SoupStrainer
 from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
+
+from .offers import record
 
 QUESTION = "Why does the last output of a recurrent network depend on all its previous states?"
 PAGE = """<!doctype html>
@@ -161,14 +162,8 @@ def heads(articles: Iterable[Article]) -> str:
 
 def cover(root: Path) -> str:
     """The first page: title, question, authors, the version and its day."""
-    record = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
-    return COVER.format(
-        title=escape(record["title"]),
-        question=QUESTION,
-        author=escape(record["authors"][0]["name"]),
-        version=record["version"],
-        date=day(root),
-    )
+    words = {name: escape(word) for name, word in record(root).items()}
+    return COVER.format(question=QUESTION, date=day(root), **words)
 
 
 def day(root: Path) -> str:
@@ -211,8 +206,7 @@ def style(html: Path) -> str:
 def print_html(html: Path, articles: Iterable[Article], front: str, to: Path) -> PdfReader:
     """Print these articles, with bookmarks from their headings; the document as it is read."""
     articles = list(articles)
-    record = html.parents[1] / "CITATION.cff"
-    title = escape(yaml.safe_load(record.read_text(encoding="utf-8"))["title"])
+    title = escape(record(html.parents[1])["title"])
     body = front + "".join(one.html for one in articles)
     text = PAGE.format(title=title, style=style(html), heads=heads(articles), body=body)
     return print_text(text, to, "--generate-pdf-document-outline")
