@@ -84,13 +84,10 @@ def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], t
         alone.parent.mkdir(parents=True, exist_ok=True)
         alone.write_text(text, encoding="utf-8", newline="\n")
         alone.with_name(name).write_bytes(along)
-        offered = [
-            (
-                f"Notebook and all it needs, .zip, {size(along)}",
-                Path(page).with_name(name).as_posix(),
-            ),
+        zipped = Path(page).with_name(name).as_posix()
+        offered[:0] = [
+            (f"Notebook and all it needs, .zip, {size(along)}", zipped),
             ("Notebook, .ipynb", f"{page}.ipynb"),
-            *offered,
         ]
     context["downloads"] = [
         (words, context["pathto"](f"_sources/{file}", 1)) for words, file in offered
