@@ -105,9 +105,9 @@ def levels(text: str) -> dict[str, str]:
     return found
 
 
-def sheet(html: Path, name: str, level_of: Mapping[str, str], *, solved: bool) -> pdf.Article:
+def sheet(site: Path, name: str, level_of: Mapping[str, str], *, solved: bool) -> pdf.Article:
     """The exercises of a page, as a page of their own; links to what is not on it become text."""
-    page = pdf.article(html, name, [])
+    page = pdf.article(site, name, [])
     found = BeautifulSoup(page.html, "html.parser")
     parts = found.select(".exercise, .solution" if solved else ".exercise")
     for part in parts:
@@ -117,9 +117,8 @@ def sheet(html: Path, name: str, level_of: Mapping[str, str], *, solved: bool) -
             title.append(f": {level_of[title.get_text().split()[1]]}")
     heading = f"<h1>{'Exercises and solutions' if solved else 'Exercises'}: {page.title}</h1>"
     body = "".join(map(str, parts))
-    return pdf.Article(
-        page.name, page.title, [], f'<article id="{page.name}">{heading}{body}</article>'
-    )
+    html = f'<article id="{page.name}">{heading}{body}</article>'
+    return page._replace(headings=[], html=html)
 
 
 # Figures

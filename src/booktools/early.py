@@ -246,18 +246,16 @@ def shown(page: Page) -> None:
             line = cell.line + getattr(node, "lineno", 1) - 1
             is_last = bool(body) and node is body[-1] and not silent
             match node:
-                case ast.Expr(value=ast.Call() as call) if is_table(call) and not is_last:
+                case ast.Expr(value=value) if is_table(value) and not is_last:
                     message = "this table is not shown: make it the last line of its cell, alone"
                     page.wrong(line, message)
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if is_table(
-                    call
-                ) and not is_used(name, page):
-                    page.wrong(line, f"this table is not shown: end with {name}")
-                case ast.Expr(value=ast.Name() | ast.Attribute() | ast.Subscript()) if (
-                    node in body[:-1]
-                ):
-                    message = "this shows nothing: only the last line of a cell is shown"
-                    page.wrong(line, message)
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if is_table(value):
+                    if not is_used(name, page):
+                        page.wrong(line, f"this table is not shown: end with {name}")
+                case ast.Expr(value=ast.Name() | ast.Attribute() | ast.Subscript()):
+                    if node in body[:-1]:
+                        message = "this shows nothing: only the last line of a cell is shown"
+                        page.wrong(line, message)
 
 
 def is_used(name: str, page: Page) -> bool:
@@ -266,9 +264,9 @@ def is_used(name: str, page: Page) -> bool:
     return any(name in names(statement)[0] for statement in statements)
 
 
-def is_table(call: ast.Call) -> bool:
-    """Whether a call makes a table of :mod:`booktools.tables`."""
-    return ast.unparse(call.func).rpartition(".")[2] == "Table"
+def is_table(value: ast.expr) -> bool:
+    """Whether this is a call that makes a table of :mod:`booktools.tables`."""
+    return isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] == "Table"
 
 
 def headings(page: Page) -> None:
@@ -291,9 +289,8 @@ def style(page: Page) -> None:
         drawn = re.search(r"^(?:import|from) (matplotlib\.pyplot|bptt\.figures)", cell.source, re.M)
         if drawn or below(cell.options, "mystnb").get("figure"):
             if not any(name == "style.use" for name, _, _ in page.calls):
-                page.wrong(
-                    cell.line, "figures without style.use(): call it (from booktools import style)"
-                )
+                message = "figures without style.use(): call it (from booktools import style)"
+                page.wrong(cell.line, message)
             return
 
 

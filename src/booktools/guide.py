@@ -106,18 +106,11 @@ def write(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         time += nodes.Text(said(env.metadata[docname]["reading_times"]) + ".")
         place.replace_self(nodes.container("", time, *place.children, classes=["guide"]))
     for map_ in list(doctree.findall(chapters)):
-        map_.replace_self(
-            [
-                node
-                for title, pages in parts(env)
-                for node in (
-                    nodes.rubric("", title),
-                    nodes.bullet_list(
-                        "", *(row(app, docname, page) for page in pages), classes=["chapters"]
-                    ),
-                )
-            ]
-        )
+        found: list[nodes.Node] = []
+        for title, pages in parts(env):
+            rows = (row(app, docname, page) for page in pages)
+            found += [nodes.rubric("", title), nodes.bullet_list("", *rows, classes=["chapters"])]
+        map_.replace_self(found)
 
 
 def row(app: Sphinx, docname: str, page: str) -> nodes.list_item:
