@@ -61,7 +61,7 @@ def read_page(app: Sphinx, doctree: nodes.document) -> None:
             logger.warning("%s %s has no check", kind, label, location=place)
         formula = place.astext() if isinstance(place, nodes.math_block) else ""
         found.append((label, formula, [check.found for check in own]))
-    app.env.checked_equations[app.env.docname] = found  # type: ignore[attr-defined]
+    app.env.metadata[app.env.docname]["checked"] = found
     for check in checks:
         if check.label not in places:
             message = "check of %s, which is no equation of this page"
@@ -74,6 +74,11 @@ def read_page(app: Sphinx, doctree: nodes.document) -> None:
                 place.parent.insert(place.parent.index(place) + 1, line)
             else:
                 place += line
+
+
+def equations(env: Any, page: str) -> list[tuple[str, str, list[str]]]:
+    """The displays and statements of a page: the label of each, its formula, what was found."""
+    return env.metadata[page].get("checked", [])
 
 
 def labelled(doctree: nodes.document) -> Iterator[tuple[str, nodes.Element]]:
@@ -218,21 +223,8 @@ def depart_fold(self: Any, line: check_fold) -> None:
     self.body.append("</details>\n")
 
 
-def prepare(app: Sphinx, env: Any, names: list[str]) -> None:
-    """Give a new environment its place for what the pages' checks found."""
-    if not hasattr(env, "checked_equations"):
-        env.checked_equations = {}
-
-
-def forget(app: Sphinx, env: Any, name: str) -> None:
-    """Drop what a page had before it is read again."""
-    getattr(env, "checked_equations", {}).pop(name, None)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_node(check_fold, html=(visit_fold, depart_fold))
-    app.connect("env-before-read-docs", prepare)
-    app.connect("env-purge-doc", forget)
     app.connect("doctree-read", read_page)
     app.connect("doctree-read", look_at_images)
-    return {"parallel_read_safe": False, "env_version": 4}
+    return {"parallel_read_safe": False, "env_version": 5}

@@ -13,32 +13,32 @@ Chromium prints, as for :mod:`booktools.pdf`.
 import json
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 from xml.etree import ElementTree
 
 import yaml
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from . import exercises, gaps, packed, pdf
 from .mathematics import typeset
+from .offers import record
 
-CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 HEAD_OF_FIGURES = """\
-# Figures of *{book}*
+# Figures of *{title}*
 
 Text and figures are published under CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/): use
 them as you like, and name the book, {author}, version {version}.
 """
-README = """# A course from *{book}*, version {version}
+README = """# A course from *{title}*, version {version}
 
 - `sheets`: the exercises of each chapter, with level and minutes, without solutions and with them.
 - `notebooks/release`: the same as notebooks with gaps, which grade themselves. Students need the
@@ -105,9 +105,9 @@ def levels(text: str) -> dict[str, str]:
     return found
 
 
-def sheet(html: Path, name: str, level_of: Mapping[str, str], *, solved: bool) -> pdf.Article:
+def sheet(site: Path, name: str, level_of: Mapping[str, str], *, solved: bool) -> pdf.Article:
     """The exercises of a page, as a page of their own; links to what is not on it become text."""
-    page = pdf.article(html, name, [])
+    page = pdf.article(site, name, [])
     found = BeautifulSoup(page.html, "html.parser")
     parts = found.select(".exercise, .solution" if solved else ".exercise")
     for part in parts:
@@ -117,91 +117,65 @@ def sheet(html: Path, name: str, level_of: Mapping[str, str], *, solved: bool) -
             title.append(f": {level_of[title.get_text().split()[1]]}")
     heading = f"<h1>{'Exercises and solutions' if solved else 'Exercises'}: {page.title}</h1>"
     body = "".join(map(str, parts))
-    return pdf.Article(
-        page.name, page.title, [], f'<article id="{page.name}">{heading}{body}</article>'
-    )
+    html = f'<article id="{page.name}">{heading}{body}</article>'
+    return page._replace(headings=[], html=html)
 
 
 # Figures
 
 
-def figures(html: Path, name: str) -> Iterator[Figure]:
+def figures(article: Tag) -> Iterator[Figure]:
     """The figures of a page."""
-    page = html / f"{name}.html"
-    found = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-    for link in found.select(".headerlink"):
-        link.decompose()
-    for figure in found.select("article figure[id]"):
+    for figure in article.select("figure[id]"):
         image = figure.select_one("img.in-light") or figure.img
         number, caption = figure.select_one(".caption-number"), figure.select_one(".caption-text")
         if image is not None and caption is not None:
-            file = (page.parent / str(image["src"])).resolve()
+            file = Path(url2pathname(urlsplit(str(image["src"])).path))
             label = number.get_text().strip() if number else ""
             yield Figure(str(figure["id"]), file, label, pdf.plain(caption))
 
 
-def export(chromium: str, found: list[tuple[str, Figure]], folder: Path, head: str) -> None:
+def export(found: list[tuple[str, Figure]], folder: Path, head: str) -> None:
     """Write each figure as SVG and PNG, and a list of them."""
     lines = [head]
     for title, figure in found:
         target = folder / f"{figure.name.removeprefix('fig-')}{figure.file.suffix}"
         shutil.copy(figure.file, target)
         if target.suffix == ".svg":
-            photograph(chromium, target)
+            photograph(target)
         lines.append(f"- `{target.name}`: {title}, {figure.number}. {figure.caption}")
     (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
-def photograph(chromium: str, picture: Path) -> None:
+def photograph(picture: Path) -> None:
     """Write an SVG as a PNG beside it."""
     drawn = ElementTree.parse(picture).getroot()
     box = [float(number) for number in drawn.attrib["viewBox"].split()]
     size = ",".join(str(round(length * 4 / 3)) for length in box[2:])  # points to pixels
-    with tempfile.TemporaryDirectory() as profile:
-        options = [f"--user-data-dir={profile}", "--hide-scrollbars", f"--window-size={size}"]
-        options += [f"--force-device-scale-factor={SCALE}"]
-        options += [f"--screenshot={picture.with_suffix('.png')}"]
-        command = [chromium, *CHROMIUM, *options, picture.as_uri()]
-        subprocess.run(command, check=True, capture_output=True)
+    options = ["--hide-scrollbars", f"--window-size={size}", f"--force-device-scale-factor={SCALE}"]
+    pdf.chromium(*options, f"--screenshot={picture.with_suffix('.png')}", picture.as_uri())
 
 
 # Slides
 
 
-class Shown:
-    """Equations and figures of the built pages, by label, for slides to show."""
-
-    def __init__(self, html: Path, names: list[str]) -> None:
-        self.places: dict[str, str] = {}
-        for name in names:
-            page = html / f"{name}.html"
-            found = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-            for image in found.select("img.in-dark"):
-                image.decompose()
-            for image in found.select("figure img"):
-                image["src"] = (page.parent / str(image["src"])).resolve().as_uri()
-                image["loading"] = "eager"
-                del image["width"], image["height"]
-            for link in found.select(".headerlink"):
-                link.decompose()
-            for equation in found.select("article .math[id^=equation-]"):
-                label = str(equation["id"]).removeprefix("equation-")
-                del equation["id"]
-                self.places[label] = str(equation)
-            for figure in found.select("article figure[id]"):
-                label = str(figure.attrs.pop("id"))
-                if figure.figcaption:
-                    figure.figcaption.decompose()
-                self.places[label] = str(figure)
-
-    def show(self, label: str, source: Path) -> str:
-        """The equation or figure of this label, as HTML."""
-        if label not in self.places:
-            raise ValueError(f"{source}: got @{label}, needs the label of an equation or a figure")
-        return self.places[label]
+def shown(article: Tag) -> dict[str, str]:
+    """The equations and figures of a page, by label, as slides show them: no numbers, no captions,
+    no dark twins.
+    """
+    found = copy(article)
+    for image in found.select("figure img"):
+        del image["width"], image["height"]
+    for part in found.select("img.in-dark, figure figcaption"):
+        part.decompose()
+    equations = {
+        str(one.attrs.pop("id")).removeprefix("equation-"): str(one)
+        for one in found.select(".math[id^=equation-]")
+    }
+    return equations | {str(one.attrs.pop("id")): str(one) for one in found.select("figure[id]")}
 
 
-def slides(source: Path, shown: Shown, macros: dict[str, str], about: str) -> list[str]:
+def slides(source: Path, there: Mapping[str, str], macros: dict[str, str], about: str) -> list[str]:
     """The slides of a file, as HTML: Markdown between lines of dashes.
 
     A line ``@label`` stands for an equation or a figure of the book.
@@ -211,10 +185,14 @@ def slides(source: Path, shown: Shown, macros: dict[str, str], about: str) -> li
     dollarmath_plugin(markdown, renderer=lambda tex, options: formula(tex, options, macros))
     parts = source.read_text(encoding="utf-8").split("\n---\n")
     for number, part in enumerate(parts, start=1):
-        lines = [
-            shown.show(line[1:].strip(), source) if line.startswith("@") else line
-            for line in part.strip().splitlines()
-        ]
+        lines = part.strip().splitlines()
+        for k, line in enumerate(lines):
+            if line.startswith("@"):
+                label = line[1:].strip()
+                if label not in there:
+                    message = f"got @{label}, needs the label of an equation or a figure"
+                    raise ValueError(f"{source}: {message}")
+                lines[k] = there[label]
         foot = f'<div class="foot"><span>{about}</span><span>{number}</span></div>'
         made.append(f"<section>{markdown.render(chr(10).join(lines))}{foot}</section>")
     return made
@@ -228,37 +206,25 @@ def formula(tex: str, options: dict[str, Any], macros: dict[str, str]) -> str:
     return str(answer["html"])
 
 
-def print_slides(chromium: str, style: str, made: list[str], title: str, to: Path) -> None:
+def print_slides(style: str, made: list[str], title: str, to: Path) -> None:
     """Print slides, one on each page."""
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "slides.html"
-        text = SLIDES.format(title=title, style=style, body="".join(made))
-        source.write_text(text, encoding="utf-8", newline="\n")
-        options = ["--no-pdf-header-footer", f"--user-data-dir={folder}/profile"]
-        command = [chromium, *CHROMIUM, *options, f"--print-to-pdf={to}", source.as_uri()]
-        subprocess.run(command, check=True, capture_output=True)
-    pages = len(PdfReader(to).pages)
-    if pages != len(made):
+    printed = pdf.print_text(SLIDES.format(title=title, style=style, body="".join(made)), to)
+    if (pages := len(printed.pages)) != len(made):
         raise ValueError(f"{to}: {len(made)} slides take {pages} pages: one of them is too full")
 
 
 # All of it
 
 
-def main() -> int:
-    """Write all that a course is given from; 1 if there is no Chromium."""
+def main() -> None:
+    """Write all that a course is given from."""
+    pdf.program()  # before anything is begun
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        print("Chromium is needed to print; Debian's package is chromium.", file=sys.stderr)
-        return 1
     html, course = root / "_build" / "html", root / "_build" / "course"
     shutil.rmtree(course, ignore_errors=True)
     for name in ("sheets", "figures", "slides"):
         (course / name).mkdir(parents=True)
-    record = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
-    words = {"book": record["title"], "version": record["version"]}
-    words["author"] = record["authors"][0]["name"]
+    words = record(root)
     names = list(parse_toc_yaml(root / "_toc.yml"))
     chapters = [name for name in names if exercises.read(root / f"{name}.md")]
 
@@ -270,27 +236,24 @@ def main() -> int:
     for k, name in enumerate(chapters, start=1):
         for solved, end in ((False, ""), (True, "-solutions")):
             to = course / "sheets" / f"{k:02}-{Path(name).name}{end}.pdf"
-            pdf.print_html(chromium, html, [sheet(html, name, level_of, solved=solved)], "", to)
+            pdf.print_html(html, [sheet(html, name, level_of, solved=solved)], "", to)
     print(f"{2 * len(chapters)} sheets", flush=True)
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     macros = config["sphinx"]["config"]["math_macros"]
-    style = next((html / "_static").glob("book.*.css")).as_uri()
-    shown = Shown(html, names)
-    about = f"{words['book']}, version {words['version']}. CC BY 4.0"
+    articles = [pdf.read(html, name) for name in names]
+    there = {label: one for article in articles for label, one in shown(article).items()}
+    about = f"{words['title']}, version {words['version']}. CC BY 4.0"
     for source in sorted((root / "teaching" / "slides").glob("*.md")):
-        made = slides(source, shown, macros, about)
+        made = slides(source, there, macros, about)
         title = source.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
-        print_slides(chromium, style, made, title, course / "slides" / f"{source.stem}.pdf")
+        print_slides(pdf.style(html), made, title, course / "slides" / f"{source.stem}.pdf")
         print(f"{source.stem}: {len(made)} slides", flush=True)
-    found = [
-        (pdf.article(html, name, []).title, one) for name in names for one in figures(html, name)
-    ]
-    export(chromium, found, course / "figures", HEAD_OF_FIGURES.format(**words))
+    found = [(pdf.plain(article.h1), one) for article in articles for one in figures(article)]
+    export(found, course / "figures", HEAD_OF_FIGURES.format(**words))
     print(f"{len(found)} figures", flush=True)
     (course / "README.md").write_text(README.format(**words), encoding="utf-8", newline="\n")
     print(f"The course stands: {course.as_uri()}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,6 @@ import json
 import re
 import sys
 import tomllib
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -25,18 +24,18 @@ import bptt
 
 from . import exercises, explorables, mathematics, schemas
 from .cache import files
-from .checks import PLACES, describes, names, needs_check, needs_check_of_its_own, verifies
+from .checks import PLACES, describes, names, verifies
 from .equations import is_whole
 from .pages import (
     Label,
     Mistake,
     Page,
+    Use,
     below,
-    extensions,
+    is_citation,
     normal,
     not_utf8,
     read,
-    settings,
     tree,
 )
 from .references import cited_as, misfit
@@ -69,51 +68,53 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
     # Of a book whose frame is wrong, most that could be said besides would follow from that.
     if wrong := [*unreadable(root)] or [*schemas.misfits(root)]:
         return [], wrong
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8")) or {}
     names, mistakes = contents(root)
-    markdown = extensions(root)
+    markdown = tuple(below(config, "parse").get("myst_enable_extensions", []))
     pages = [read(name, root / f"{name}.md", markdown) for name in names]
+    for page in pages:
+        for part in (headings, front, code, options, repeated, shown, style, figures, claims):
+            part(page)
+        mistakes += exercises.mistakes(page)
+    for part_of_all in (duplicates, descriptions, solutions, lists, checks):
+        part_of_all(pages)
+    bibliographies = [root / name for name in config.get("bibtex_bibfiles") or []]
+    cited = {use.name for _, use in uses_of(pages) if is_citation(use.kind)}
+    keys, wrong = sources(root, bibliographies, cited)
+    mistakes += wrong
+    references(pages, keys, " or ".join(file.name for file in bibliographies))
     mistakes += committed(root)
+    mistakes += exercises.strays(root, pages)
+    macros = json.dumps(below(config, "sphinx", "config").get("math_macros") or {})
+    chosen = [page for page in pages if not only or page.file.stem in only]
+    mistakes += formulas(chosen, macros)
     for page in pages:
         mistakes += page.mistakes
-        if page.front or not any("front matter" in found.message for found in page.mistakes):
-            mistakes += front_matter(page)
-        for part in (headings, code, shown, style, figures, statements, exercises.mistakes):
-            mistakes += part(page)
-    mistakes += exercises.strays(root, pages)
-    mistakes += duplicates(pages)
-    mistakes += descriptions(pages)
-    mistakes += solutions(pages)
-    mistakes += lists(pages)
-    mistakes += references(root, pages)
-    mistakes += checks(pages)
-    mistakes += formulas(root, [page for page in pages if not only or page.file.stem in only])
-    return pages, sorted(set(mistakes), key=lambda found: (found.file, found.line, found.message))
+    return pages, sorted(set(mistakes))
 
 
 def contents(root: Path) -> tuple[list[str], list[Mistake]]:
     """The pages that _toc.yml names, and what is wrong with it."""
-    file = root / "_toc.yml"
-    entries = list(_entries(yaml.compose(file.read_text(encoding="utf-8"))))
+    file, there = root / "_toc.yml", _chapters(root)
     mistakes: list[Mistake] = []
     names: list[str] = []
-    for name, line in entries:
+    for name, line in _entries(yaml.compose(file.read_text(encoding="utf-8"))):
         if name in names:
-            mistakes.append(Mistake(file, line, f"{name} is here for the second time"))
+            message = f"{name} is here for the second time"
         elif twin := [one for one in names if one.casefold() == name.casefold()]:
             message = f"{name} and {twin[0]} are one file on macOS and Windows: rename one of them"
-            mistakes.append(Mistake(file, line, message))
         elif not name.startswith("book/"):
-            mistakes.append(Mistake(file, line, f"{name} is not in book, as all pages: move it"))
-        elif (root / f"{name}.md").is_file():
-            names.append(name)
-        else:
-            there = [path.with_suffix("").as_posix() for path in _chapters(root)]
+            message = f"{name} is not in book, as all pages: move it"
+        elif not (root / f"{name}.md").is_file():
             message = f"there is no file {name}.md{_perhaps(name, there)}: write it, or mend this"
-            mistakes.append(Mistake(file, line, message))
-    for path in _chapters(root):
-        if path.with_suffix("").as_posix() not in names:
-            message = "no entry of _toc.yml: add `- file: " + path.with_suffix("").as_posix() + "`"
-            mistakes.append(Mistake(root / path, 1, message))
+        else:
+            names.append(name)
+            continue
+        mistakes.append(Mistake(file, line, message))
+    for name in there:
+        if name not in names:
+            message = f"no entry of _toc.yml: add `- file: {name}`"
+            mistakes.append(Mistake(root / f"{name}.md", 1, message))
     return names, mistakes
 
 
@@ -130,8 +131,10 @@ def _entries(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
             yield from _entries(value)
 
 
-def _chapters(root: Path) -> list[Path]:
-    return sorted(path.relative_to(root) for path in (root / "book").glob("**/[!.]*.md"))
+def _chapters(root: Path) -> list[str]:
+    """The pages that are there, as _toc.yml names them."""
+    found = (path.relative_to(root) for path in (root / "book").glob("**/[!.]*.md"))
+    return sorted(path.with_suffix("").as_posix() for path in found)
 
 
 def unreadable(root: Path) -> Iterator[Mistake]:
@@ -160,61 +163,69 @@ def committed(root: Path) -> list[Mistake]:
     return [Mistake(path, 1, message) for path in found]
 
 
-def front_matter(page: Page) -> Iterator[Mistake]:
+def front(page: Page) -> None:
     """A page has a description; one with code is a notebook."""
+    if not page.front and any("front matter" in found.message for found in page.mistakes):
+        return  # it cannot be read
     description = below(page.front, "myst", "html_meta").get("description")
     if not description:
-        yield Mistake(page.file, 1, "front matter: no myst: html_meta: description; give one")
+        page.wrong(1, "front matter: no myst: html_meta: description; give one")
     elif re.search(r"[$`\\{]", str(description)):
-        yield Mistake(page.file, 1, "front matter: a description is one sentence without formulas")
+        page.wrong(1, "front matter: a description is one sentence without formulas")
     if page.cells and not page.is_notebook:
         message = "this code does not run: the front matter needs jupytext and kernelspec (copy it)"
-        yield Mistake(page.file, page.cells[0].fence, message)
+        page.wrong(page.cells[0].fence, message)
     elif page.cells and below(page.front, "kernelspec").get("name") != "python3":
-        yield Mistake(page.file, 1, "front matter: kernelspec needs name: python3")
+        page.wrong(1, "front matter: kernelspec needs name: python3")
 
 
-def code(page: Page) -> Iterator[Mistake]:
-    """Cells are Python, and each build repeats their outputs."""
-    meant: dict[str, str] = {}  # what names stand for
+def code(page: Page) -> None:
+    """Cells are Python."""
     for cell in page.cells:
         if not re.search(r"^\s*[%!]", cell.source, re.MULTILINE):
             try:
                 ast.parse(cell.source)
             except SyntaxError as error:
                 line = cell.line + (error.lineno or 1) - 1
-                yield Mistake(page.file, line, f"this is no Python: {error.msg}")
+                page.wrong(line, f"this is no Python: {error.msg}")
+
+
+def options(page: Page) -> None:
+    """What a cell says of itself is known."""
+    for cell in page.cells:
         tags = cell.options.get("tags") or []
         if not isinstance(tags, list):
-            yield Mistake(page.file, cell.fence, f"tags: needs a list: [{tags}]")
+            page.wrong(cell.fence, f"tags: needs a list: [{tags}]")
             tags = []
         for tag in tags:
             if tag not in TAGS:
-                yield Mistake(page.file, cell.fence, f"no tag {tag}{_perhaps(str(tag), TAGS)}")
+                page.wrong(cell.fence, f"no tag {tag}{_perhaps(str(tag), TAGS)}")
             if tag == "teaches" and not verifies(tree(cell.source)):
-                message = "tag teaches: this cell checks nothing; take the tag away"
-                yield Mistake(page.file, cell.fence, message)
-        for where, given in (
-            ("options of a cell", cell.options),
-            ("mystnb", below(cell.options, "mystnb")),
-        ):
-            for strange in set(given) - set(OPTIONS[where]):
-                known = ", ".join(OPTIONS[where])
-                message = f"{where}: {strange} says nothing: there are {known}"
-                yield Mistake(page.file, cell.fence, message)
+                page.wrong(cell.fence, "tag teaches: this cell checks nothing; take the tag away")
+        for where, known in OPTIONS.items():
+            given = cell.options if where == "options of a cell" else below(cell.options, where)
+            for strange in {*given} - {*known}:
+                message = f"{where}: {strange} says nothing: there are {', '.join(known)}"
+                page.wrong(cell.fence, message)
+
+
+def repeated(page: Page) -> None:
+    """Cells import what is there, and each build repeats their outputs."""
+    meant: dict[str, str] = {}  # what names stand for
+    for cell in page.cells:
         for name, full, line in imports(tree(cell.source)):
             meant[name], module = full, full.partition(".")[0]
             if find_spec(module) is None:
                 message = f"no module {module} here: a chapter imports what requirements.txt has"
-                yield Mistake(page.file, cell.line + line - 1, message)
+                page.wrong(cell.line + line - 1, message)
     for name, call, line in page.calls:
         first, dot, rest = name.partition(".")
         seeds = map(ast.unparse, [*call.args, *(option.value for option in call.keywords)])
         if name.endswith("default_rng") and set(seeds) <= {"None"}:
-            yield Mistake(page.file, line, "default_rng() differs at each build: give it a seed")
+            page.wrong(line, "default_rng() differs at each build: give it a seed")
         elif DIFFERING.fullmatch(meant.get(first, "") + dot + rest):
             message = f"{name}: each build repeats the outputs, so seed np.random.default_rng, "
-            yield Mistake(page.file, line, message + "and measure in benchmarks")
+            page.wrong(line, message + "and measure in benchmarks")
 
 
 def imports(code: ast.Module) -> Iterator[tuple[str, str, int]]:
@@ -227,7 +238,7 @@ def imports(code: ast.Module) -> Iterator[tuple[str, str, int]]:
                 yield one.asname or one.name, f"{node.module}.{one.name}", node.lineno
 
 
-def shown(page: Page) -> Iterator[Mistake]:
+def shown(page: Page) -> None:
     """Only the last line of a cell is shown, and a table is there to be shown."""
     for cell in page.cells:
         silent, body = cell.source.rstrip().endswith(";"), tree(cell.source).body
@@ -235,18 +246,16 @@ def shown(page: Page) -> Iterator[Mistake]:
             line = cell.line + getattr(node, "lineno", 1) - 1
             is_last = bool(body) and node is body[-1] and not silent
             match node:
-                case ast.Expr(value=ast.Call() as call) if is_table(call) and not is_last:
+                case ast.Expr(value=value) if is_table(value) and not is_last:
                     message = "this table is not shown: make it the last line of its cell, alone"
-                    yield Mistake(page.file, line, message)
-                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if is_table(
-                    call
-                ) and not is_used(name, page):
-                    yield Mistake(page.file, line, f"this table is not shown: end with {name}")
-                case ast.Expr(value=ast.Name() | ast.Attribute() | ast.Subscript()) if (
-                    node in body[:-1]
-                ):
-                    message = "this shows nothing: only the last line of a cell is shown"
-                    yield Mistake(page.file, line, message)
+                    page.wrong(line, message)
+                case ast.Assign(targets=[ast.Name(id=name)], value=value) if is_table(value):
+                    if not is_used(name, page):
+                        page.wrong(line, f"this table is not shown: end with {name}")
+                case ast.Expr(value=ast.Name() | ast.Attribute() | ast.Subscript()):
+                    if node in body[:-1]:
+                        message = "this shows nothing: only the last line of a cell is shown"
+                        page.wrong(line, message)
 
 
 def is_used(name: str, page: Page) -> bool:
@@ -255,80 +264,63 @@ def is_used(name: str, page: Page) -> bool:
     return any(name in names(statement)[0] for statement in statements)
 
 
-def is_table(call: ast.Call) -> bool:
-    """Whether a call makes a table of :mod:`booktools.tables`."""
-    return ast.unparse(call.func).rpartition(".")[2] == "Table"
+def is_table(value: ast.expr) -> bool:
+    """Whether this is a call that makes a table of :mod:`booktools.tables`."""
+    return isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] == "Table"
 
 
-def headings(page: Page) -> Iterator[Mistake]:
+def headings(page: Page) -> None:
     """A page has one title, first, and no level is left out below it."""
     before = 0
     for level, line in page.headings:
         if before and level == 1:
-            yield Mistake(page.file, line, "a second title: a section begins with ##")
+            page.wrong(line, "a second title: a section begins with ##")
         elif level > before + 1:
             needed = "#" * (before + 1)
-            yield Mistake(page.file, line, f"a heading of level {level}: here {needed} can stand")
+            page.wrong(line, f"a heading of level {level}: here {needed} can stand")
         before = level
     if not page.headings and not page.mistakes:
-        yield Mistake(page.file, 1, "no title: begin the text with a line `# Title`")
+        page.wrong(1, "no title: begin the text with a line `# Title`")
 
 
-def style(page: Page) -> Iterator[Mistake]:
+def style(page: Page) -> None:
     """Who draws calls style.use()."""
     for cell in page.cells:
         drawn = re.search(r"^(?:import|from) (matplotlib\.pyplot|bptt\.figures)", cell.source, re.M)
         if drawn or below(cell.options, "mystnb").get("figure"):
             if not any(name == "style.use" for name, _, _ in page.calls):
                 message = "figures without style.use(): call it (from booktools import style)"
-                yield Mistake(page.file, cell.line, message)
+                page.wrong(cell.line, message)
             return
 
 
-def figures(page: Page) -> Iterator[Mistake]:
+def figures(page: Page) -> None:
     """A figure has a text that describes it, and a caption."""
     for address, alt, line in page.images:
         if urlsplit(address).scheme:
             message = f"the image {address} is not the book's: keep it in book, name it by its path"
-            yield Mistake(page.file, line, message)
+            page.wrong(line, message)
         if not describes(alt, address):
             message = f"a figure without a description: alt is {alt!r}; say what is to be seen"
-            yield Mistake(page.file, line, message)
+            page.wrong(line, message)
     for cell in page.cells:
         figure = below(cell.options, "mystnb", "figure")
         if not figure and DRAWN.search(cell.source):
             message = "a figure without mystnb: give it figure: name, caption, and image: alt"
-            yield Mistake(page.file, cell.fence, message)
+            page.wrong(cell.fence, message)
         for part in ("name", "caption"):
             if figure and not figure.get(part):
                 message = f"mystnb: figure: has no {part}; give it one"
-                yield Mistake(page.file, cell.fence, message)
+                page.wrong(cell.fence, message)
 
 
-def statements(page: Page) -> Iterator[Mistake]:
-    """Displays and theorems have labels, and those that state something a check."""
+def claims(page: Page) -> None:
+    """Equations and theorems that state something have a check."""
     checked = {label for label, _ in checked_labels(page)}
-    for formula in page.formulas:
-        if formula.display and not formula.label:
-            message = "a display without a label: write $$ ... $$ (eq-name), or (def-name)"
-            yield Mistake(page.file, formula.line, message)
-        elif (
-            formula.label
-            and needs_check(formula.label)
-            and checked.isdisjoint({formula.label, formula.within})
-        ):
-            message = _unchecked("equation", formula.label)
-            yield Mistake(page.file, formula.line, message)
-    for kind, name, line in ((one.kind, one.name, one.line) for one in page.statements):
-        if not name:
-            yield Mistake(page.file, line, f"a {kind} without a label: add :label:")
-        elif needs_check_of_its_own(kind) and name not in checked:
-            message = _unchecked(kind, name)
-            yield Mistake(page.file, line, message)
-
-
-def _unchecked(kind: str, label: str) -> str:
-    return f"{kind} {label} has no check: call verified({label!r}, ...) on this page"
+    for one in page.labels:
+        if one.is_claim and checked.isdisjoint({one.name, one.within}):
+            message = f"{one.kind} {one.name} has no check: call verified({one.name!r}, ...)"
+            page.wrong(one.line, f"{message} on this page")
 
 
 def checked_labels(page: Page) -> list[tuple[str, int]]:
@@ -343,65 +335,58 @@ def checked_labels(page: Page) -> list[tuple[str, int]]:
     ]
 
 
-def checks(pages: Iterable[Page]) -> Iterator[Mistake]:
+def checks(pages: list[Page]) -> None:
     """A check names an equation or statement of its own page."""
-    pages = list(pages)
-    where = {label: page.file.name for page in pages for label in _checkable(page)}
+    where = {label.name: page for page in pages for label in page.labels if label.is_checkable}
     for page in pages:
         for label, line in checked_labels(page):
-            if label in _checkable(page):
-                continue
-            if label in where:
-                message = f"check of {label}, which stands in {where[label]}: check it there"
-            else:
-                near = _perhaps(label, _checkable(page))
-                message = f"check of {label}, which is no label of this page{near}"
-            yield Mistake(page.file, line, message)
+            if label not in where:
+                here = [name for name, other in where.items() if other is page]
+                near = _perhaps(label, here)
+                page.wrong(line, f"check of {label}, which is no label of this page{near}")
+            elif where[label] is not page:
+                place = where[label].file.name
+                page.wrong(line, f"check of {label}, which stands in {place}: check it there")
 
 
-def _checkable(page: Page) -> list[str]:
-    equations = [label.name for label in page.labels if label.kind == "equation"]
-    return equations + [label.name for label in page.statements if label.name]
-
-
-def duplicates(pages: list[Page]) -> Iterator[Mistake]:
+def duplicates(pages: list[Page]) -> None:
     """A label belongs to one thing of the whole book."""
     first: dict[tuple[bool, str], tuple[Page, Label]] = {}
     for page in pages:
         for label in page.labels:
             key = label.kind == "equation", normal(label.name)
-            if key not in first:
-                first[key] = page, label
-                continue
-            other, before = first[key]
-            place = f"{other.file.name}:{before.line}"
-            message = f"duplicate label {label.name}, which {place} has, too: rename one of them"
-            yield Mistake(page.file, label.line, message)
+            other, before = first.setdefault(key, (page, label))
+            if before is not label:
+                place = f"{other.file.name}:{before.line}"
+                message = f"duplicate label {label.name}, which {place} has, too: rename one"
+                page.wrong(label.line, f"{message} of them")
 
 
-def descriptions(pages: list[Page]) -> Iterator[Mistake]:
+def descriptions(pages: list[Page]) -> None:
     """No two pages have one description, as a copied front matter has."""
     first: dict[str, Page] = {}
     for page in pages:
         text = str(below(page.front, "myst", "html_meta").get("description"))
         if first.setdefault(text, page) is not page and text != "None":
             message = f"the description is that of {first[text].file.name}: say what this page has"
-            yield Mistake(page.file, 1, f"front matter: {message}")
+            page.wrong(1, f"front matter: {message}")
 
 
-def solutions(pages: list[Page]) -> Iterator[Mistake]:
+def solutions(pages: list[Page]) -> None:
     """Each exercise has a solution."""
     solved = {use.name for page in pages for use in page.uses if use.kind == "exercise"}
     for page in pages:
         for label in page.labels:
             if label.kind == "exercise" and label.name not in solved:
                 message = f"exercise {label.name} has no solution: write {{solution-start}}"
-                yield Mistake(page.file, label.line, message)
+                page.wrong(label.line, message)
 
 
-def lists(pages: list[Page]) -> Iterator[Mistake]:
+def lists(pages: list[Page]) -> None:
     """Where there are lists of equations, those of each page are on one, once and whole."""
-    listed = {page.file.stem: page for page in pages if any(map(is_listed, page.labels))}
+    listed = {
+        page.file.stem: page for page in pages if any(label.is_checkable for label in page.labels)
+    }
     shares: dict[str, list[str]] = {}
     for page in pages:
         for use in page.uses:
@@ -411,7 +396,7 @@ def lists(pages: list[Page]) -> Iterator[Mistake]:
             shares.setdefault(name, []).append(part)
             if name not in listed:
                 message = f"{name} is no page with equations{_perhaps(name, listed)}"
-                yield Mistake(page.file, use.line, message)
+                page.wrong(use.line, message)
     for name, page in listed.items() if shares else ():
         found = shares.get(name, [])
         if not is_whole(found):
@@ -419,50 +404,40 @@ def lists(pages: list[Page]) -> Iterator[Mistake]:
                 f"{', '.join(found) or 'none'} of its equations are on a list, needs all, once: "
                 f"write equations/in-{name}.md with {{checked-equations}} {name}"
             )
-            yield Mistake(page.file, 1, message)
+            page.wrong(1, message)
 
 
-def is_listed(label: Label) -> bool:
-    """Whether a label is that of an equation or a statement."""
-    return label.kind == "equation" or needs_check_of_its_own(label.kind)
+def uses_of(pages: list[Page]) -> Iterator[tuple[Page, Use]]:
+    """All that pages refer to."""
+    return ((page, use) for page in pages for use in page.uses)
 
 
-def references(root: Path, pages: list[Page]) -> list[Mistake]:
-    """What pages refer to is there."""
-    uses = [use for page in pages for use in page.uses]
-    cited = {key.strip() for use in uses if "cite" in use.kind for key in use.name.split(",")}
-    keys, mistakes = sources(root, cited)
-    unnumbered = {label.name for page in pages for label in page.labels if is_section(label, page)}
+def references(pages: list[Page], keys: list[str], bibliographies: str) -> None:
+    """What pages refer to is there, among it these keys of sources."""
     labels = [label for page in pages for label in page.labels]
-    for page in pages:
-        for use in page.uses:
-            message = None
-            if use.kind == "cite" or use.kind.startswith("cite:"):
-                for one in (part.strip() for part in use.name.split(",")):
-                    if one not in keys:
-                        files = " or ".join(path.name for path in _bibliographies(root))
-                        wrong = f"no source {one} in {files}{_perhaps(one, keys)}"
-                        mistakes.append(Mistake(page.file, use.line, wrong))
-            elif use.kind == "numref" and use.name in unnumbered:
-                message = f"{use.name} is a section, which has no number: write []({use.name})"
-            elif use.kind in ROLES:
-                kinds = ROLES[use.kind]
-                there = [one.name for one in labels if kinds is None or one.kind in kinds]
-                if normal(use.name) not in map(normal, there):
-                    message = f"no label {use.name}{_perhaps(use.name, there)}"
-                    if use.kind == "eq":
-                        message = f"no equation {use.name}{_perhaps(use.name, there)}"
-            elif use.kind in ("doc", "download"):
-                target = page.file.parent / use.name
-                if not (target.is_file() or target.with_name(f"{target.name}.md").is_file()):
-                    message = f"no page {use.name}{_perhaps(use.name, _names(pages))}"
-            elif use.kind in ("py:func", "py:class", "py:meth", "py:mod"):
-                message = _missing_python(use.name)
-            elif use.kind in ("link", "image"):
-                message = _missing_link(use.name, use.kind, page, pages, labels)
-            if message:
-                mistakes.append(Mistake(page.file, use.line, message))
-    return mistakes
+    sections = {label.name for page in pages for label in page.labels if is_section(label, page)}
+    for page, use in uses_of(pages):
+        message = None
+        if is_citation(use.kind):
+            if use.name not in keys:
+                message = f"no source {use.name} in {bibliographies}{_perhaps(use.name, keys)}"
+        elif use.kind == "numref" and use.name in sections:
+            message = f"{use.name} is a section, which has no number: write []({use.name})"
+        elif use.kind in ROLES:
+            kinds = ROLES[use.kind]
+            there = [one.name for one in labels if kinds is None or one.kind in kinds]
+            if normal(use.name) not in map(normal, there):
+                what = "equation" if use.kind == "eq" else "label"
+                message = f"no {what} {use.name}{_perhaps(use.name, there)}"
+        elif use.kind in ("doc", "download"):
+            if not _is_there(page.file.parent / use.name):
+                message = f"no page {use.name}{_perhaps(use.name, _names(pages))}"
+        elif use.kind in ("py:func", "py:class", "py:meth", "py:mod"):
+            message = _missing_python(use.name)
+        elif use.kind in ("link", "image"):
+            message = _missing_link(use.name, use.kind, page, pages, labels)
+        if message:
+            page.wrong(use.line, message)
 
 
 def is_section(label: Label, page: Page) -> bool:
@@ -497,34 +472,37 @@ def _missing_link(
     path = unquote(parts.path)
     target = (page.file.parent / path).resolve() if path else page.file
     named = [label.name for label in labels]
-    if path and not (target.exists() or target.with_name(f"{target.name}.md").is_file()):
+    if not _is_there(target):
         if kind == "link" and normal(path) in map(normal, named):
             return None
         there = _names(pages) + named if kind == "link" else []
-        return f"the {kind} leads to {path}, which is neither a page nor a label" + _perhaps(
-            path, there
-        )
+        near = _perhaps(path, there)
+        return f"the {kind} leads to {path}, which is neither a page nor a label{near}"
     if not parts.fragment:
         return None
-    on_page = [one for one in pages if one.file.with_suffix("") == target.with_suffix("")]
-    if path and normal(parts.fragment) not in [normal(x.name) for p in on_page for x in p.labels]:
-        return f"the link leads to {parts.fragment!r}, which {target.name} does not have"
-    if not path and normal(parts.fragment) not in map(normal, named):
+    if not path:
+        if normal(parts.fragment) in map(normal, named):
+            return None
         return f"the link leads to {parts.fragment!r}, which is no label{_perhaps(address, named)}"
-    return None
+    on_page = [one for one in pages if one.file.with_suffix("") == target.with_suffix("")]
+    if normal(parts.fragment) in [normal(label.name) for one in on_page for label in one.labels]:
+        return None
+    return f"the link leads to {parts.fragment!r}, which {target.name} does not have"
 
 
-def _bibliographies(root: Path) -> list[Path]:
-    names = settings(root).get("bibtex_bibfiles") or []
-    return [root / name for name in names]
+def _is_there(target: Path) -> bool:
+    """Whether a page or file is there; of pages .md may be left out."""
+    return target.is_file() or target.with_name(f"{target.name}.md").is_file()
 
 
-def sources(root: Path, cited: Collection[str]) -> tuple[list[str], list[Mistake]]:
+def sources(
+    root: Path, files: list[Path], cited: Collection[str]
+) -> tuple[list[str], list[Mistake]]:
     """The keys of the bibliography, and what is wrong with it and with those that are cited."""
     first: dict[str, str] = {}
     keys: list[str] = []
     mistakes = []
-    for file in _bibliographies(root):
+    for file in files:
         if not file.is_file():
             mistakes.append(Mistake(root / "_config.yml", 1, f"bibtex_bibfiles: no {file.name}"))
             continue
@@ -551,21 +529,15 @@ def _line(text: str, key: str) -> int:
     return text[: found[-1].start()].count("\n") + 1 if found else 1
 
 
-def formulas(root: Path, pages: list[Page]) -> Iterator[Mistake]:
+def formulas(pages: list[Page], macros: str) -> Iterator[Mistake]:
     """KaTeX sets every formula."""
-    macros = json.dumps(below(settings(root), "sphinx", "config").get("math_macros") or {})
     for page in pages:
-        for formula in page.formulas:
-            yield from unset(formula.tex, formula.display, macros, page.file, formula.line)
-        for tex, file, line in exercises.formulas(page):
-            yield from unset(tex, False, macros, file, line)
-
-
-def unset(tex: str, display: bool, macros: str, file: Path, line: int) -> Iterator[Mistake]:
-    """Why KaTeX cannot set a formula."""
-    answer = mathematics.typeset(tex, display, macros)
-    if "error" in answer:
-        yield Mistake(file, line, f"formula cannot be set: {answer['error']}")
+        written = [(one.tex, one.display, page.file, one.line) for one in page.formulas]
+        written += [(tex, False, file, line) for tex, file, line in exercises.formulas(page)]
+        for tex, display, file, line in written:
+            answer = mathematics.typeset(tex, display, macros)
+            if "error" in answer:
+                yield Mistake(file, line, f"formula cannot be set: {answer['error']}")
 
 
 def _perhaps(name: str, there: Iterable[str]) -> str:
@@ -574,22 +546,21 @@ def _perhaps(name: str, there: Iterable[str]) -> str:
     return f"; do you mean {near[0]}?" if near else ""
 
 
-def report(root: Path, mistakes: Iterable[Mistake]) -> str:
+def report(root: Path, mistakes: list[Mistake]) -> str:
     """One line for each mistake, and how many there are."""
     lines = [f"{one.file.relative_to(root)}:{one.line}: {one.message}" for one in mistakes]
-    files = Counter(line.partition(":")[0] for line in lines)
+    files = {one.file for one in mistakes}
     few = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
     return "\n".join([*lines, f"{few} in {len(files)} files; nothing was executed."])
 
 
-def main() -> int:
-    """Print what is wrong; 1 if anything is."""
+def main() -> None:
+    """Say what is wrong, and fail if anything is."""
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
     _, mistakes = check(root)
     if mistakes:
-        print(report(root, mistakes), file=sys.stderr)
-    return 1 if mistakes else 0
+        sys.exit(report(root, mistakes))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

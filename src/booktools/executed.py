@@ -11,36 +11,26 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from .cache import execution_cache, isolated, key
-from .pages import Page, extensions, read
+from .pages import Page, read
 
 kernels = ExitStack()  # what holds while kernels may start
-
-
-def prepare(app: Sphinx, env: Any, names: list[str]) -> None:
-    """Give a new environment its place for what chapters were executed with."""
-    if not hasattr(env, "executed_with"):
-        env.executed_with = {}
-
-
-def forget(app: Sphinx, env: Any, name: str) -> None:
-    """Drop what a page had before it is read again."""
-    getattr(env, "executed_with", {}).pop(name, None)
 
 
 def outdated(app: Sphinx, env: Any, *sets: set[str]) -> list[str]:
     """Read a chapter again if what it imports or reads has changed, which Sphinx does not see."""
     return app.config.only_pages or [
         name
-        for name, before in getattr(env, "executed_with", {}).items()
-        if Path(env.doc2path(name)).is_file()
-        and before != key(Path(app.confdir), written(app, name))
+        for name, known in env.metadata.items()
+        if "executed_with" in known
+        and Path(env.doc2path(name)).is_file()
+        and known["executed_with"] != key(Path(app.confdir), written(app, name))
     ]
 
 
 def written(app: Sphinx, name: str) -> Page:
     """A page as it is written."""
-    root = Path(app.confdir)
-    return read(name, Path(app.env.doc2path(name)), extensions(root))
+    extensions = tuple(sorted(app.config.myst_enable_extensions))
+    return read(name, Path(app.env.doc2path(name)), extensions)
 
 
 def use_cache(app: Sphinx, name: str, source: list[str]) -> None:
@@ -49,7 +39,7 @@ def use_cache(app: Sphinx, name: str, source: list[str]) -> None:
     page = written(app, name)
     if page.cells:
         folder = execution_cache(Path(app.confdir), page)
-        env.executed_with[name] = folder.name
+        env.metadata[name]["executed_with"] = folder.name
         env.mystnb_config = env.mystnb_config.copy(execution_cache_path=str(folder))
 
 
@@ -68,9 +58,7 @@ def restore(app: Sphinx, env: Any) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("only_pages", [], "")  # of a site that stands; see booktools.build
     app.connect("env-get-outdated", outdated)
-    app.connect("env-before-read-docs", prepare)
     app.connect("env-before-read-docs", isolate, priority=900)
-    app.connect("env-purge-doc", forget)
     app.connect("source-read", use_cache)
     app.connect("env-updated", restore, priority=1)
-    return {"parallel_read_safe": False}
+    return {"parallel_read_safe": False, "env_version": 1}

@@ -10,24 +10,37 @@ typical wrong ``code`` and its ``hint``. :mod:`booktools.live.judge` judges.
 import ast
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from . import schemas
 from .pages import Mistake, Page, below
 
-NEEDED: Mapping[str, type] = {
-    "ask": str,
-    "name": str,
-    "stub": str,
-    "right": str,
-    "compare": list,
-    "wrong": list,
-}
-FIELDS: Mapping[str, type] = {**NEEDED, "given": str, "tol": float}
+SCHEMA = schemas.closed(
+    yaml.safe_load("""
+type: object
+required: [ask, name, stub, right, compare, wrong]
+properties:
+  ask: {type: string}
+  name: {type: string}
+  stub: {type: string}
+  right: {type: string}
+  given: {type: string}
+  tol: {type: number}
+  compare: {type: array, items: {type: string}}
+  wrong:
+    type: array
+    items:
+      type: object
+      required: [code, hint]
+      properties: {code: {type: string}, hint: {type: string}}
+""")
+)
 Exercise = dict[str, Any]
 KINDS = {"`": "code", "$": "math"}
-WRONG = {"code": str, "hint": str}
 
 
 def file_of(source: Path) -> Path:
@@ -85,19 +98,16 @@ def formulas(page: Page) -> Iterator[tuple[str, Path, int]]:
 
 def wrong_with(table: Any) -> Iterator[str]:
     """What is wrong with the table of one exercise."""
-    if message := misfit(table, NEEDED, FIELDS):
-        yield message
+    misfits = [*schemas.errors(table, SCHEMA)]
+    for error in misfits:
+        path = (part + 1 if isinstance(part, int) else part for part in error.path)
+        yield "".join(f"{part}: " for part in path) + error.message
+    if misfits:
         return
     if not table["wrong"]:
         yield "needs a typical wrong answer: [[….wrong]] with code and hint"
-    for one in table["compare"]:
-        if not isinstance(one, str):
-            yield f"compare: got {one!r}, needs text"
-            return
-    for k, wrong in enumerate(table["wrong"], start=1):
-        if message := misfit(wrong, WRONG, WRONG):
-            yield f"wrong {k}: {message}"
-            return
+    if not table["compare"]:
+        yield "compare: got nothing, needs at least one expression"
     parts = {part: table.get(part, "") for part in ("stub", "right", "given")}
     parts |= {f"wrong {k}": one["code"] for k, one in enumerate(table["wrong"], start=1)}
     parts |= {f"compare {k}": one for k, one in enumerate(table["compare"], start=1)}
@@ -106,26 +116,9 @@ def wrong_with(table: Any) -> Iterator[str]:
             ast.parse(code)
         except SyntaxError as error:
             yield f"{part}, line {error.lineno}: this is no Python: {error.msg}"
-    if not table["compare"]:
-        yield "compare: got nothing, needs at least one expression"
     for expression in table["compare"]:
         if not re.search(rf"\b{re.escape(table['name'])}\b", expression):
             yield f"compare: {expression!r} does not say {table['name']}"
-
-
-def misfit(table: Any, needed: Mapping[str, type], known: Mapping[str, type]) -> str:
-    """The first field that is missing, unknown or of the wrong kind."""
-    if not isinstance(table, dict):
-        return f"got {table!r}, needs a table"
-    for field in needed:
-        if field not in table:
-            return f"needs {field}"
-    for field, value in table.items():
-        if field not in known:
-            return f"got {field}, needs one of {', '.join(known)}"
-        if not isinstance(value, known[field]):
-            return f"{field}: got {value!r}, needs a {known[field].__name__}"
-    return ""
 
 
 def strays(root: Path, pages: Iterable[Page]) -> Iterator[Mistake]:

@@ -12,7 +12,8 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from .equations import link, numbered
+from .checked import equations
+from .equations import link
 from .pages import labels_first
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Formulas(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         self.assert_has_content()
-        self.env.formula_sheets.add(self.env.docname)  # type: ignore[attr-defined]
+        self.env.note_reread()  # for any chapter may write them otherwise
         sheet = nodes.container("", classes=["formulas"])
         for label, words, k in labels_first(self.content):
             line = self.lineno + self.content_offset + k + 1
@@ -49,48 +50,21 @@ def alone(tex: str) -> str:
 
 def write(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Put each equation in its place, after its number, which leads to the chapter."""
-    env: Any = app.env
-    there = {
-        label: (page, tex)
-        for page, found in env.checked_equations.items()
-        for label, tex, _ in found
-        if tex
-    }
+    there = {label: tex for page in app.env.all_docs for label, tex, _ in equations(app.env, page)}
     for place in list(doctree.findall(formula)):
         label = place["label"]
-        if label not in there:
+        if tex := there.get(label):
+            place.parent[0] += link(app, docname, "math", "eq", label)
+            shown = nodes.math_block("", alone(tex), number=None, label=None, nowrap=False)
+            place.replace_self(shown)
+        else:
             logger.warning("no equation %s in any chapter", label, location=place)
             place.parent.remove(place)
-            continue
-        page, tex = there[label]
-        anchor = nodes.make_id(f"equation-{label}")
-        _, number = numbered(env, page, anchor)
-        place.parent[0] += link(app, docname, page, nodes.Text(f"({number})"), anchor)
-        place.replace_self(nodes.math_block("", alone(tex), number=None, label=None, nowrap=False))
-
-
-def prepare(app: Sphinx, env: Any, names: list[str]) -> None:
-    """Give a new environment its list of sheets."""
-    if not hasattr(env, "formula_sheets"):
-        env.formula_sheets = set()
-
-
-def forget(app: Sphinx, env: Any, name: str) -> None:
-    """Drop what a page had before it is read again."""
-    getattr(env, "formula_sheets", set()).discard(name)
-
-
-def again(app: Sphinx, env: Any) -> list[str]:
-    """Write sheets again whenever any page was read."""
-    return sorted(env.formula_sheets)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.setup_extension("booktools.checked")  # which finds the equations
     app.add_directive("formulas", Formulas)
     app.add_node(formula)
-    app.connect("env-before-read-docs", prepare)
-    app.connect("env-purge-doc", forget)
-    app.connect("env-updated", again)
     app.connect("doctree-resolved", write)
-    return {"parallel_read_safe": False, "env_version": 1}
+    return {"parallel_read_safe": False, "env_version": 2}

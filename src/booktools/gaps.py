@@ -18,7 +18,7 @@ import nbformat
 import numpy as np
 from nbformat import NotebookNode, v4
 
-from . import exercises
+from . import exercises, offers
 from .live import judge
 
 EXERCISE = re.compile(r"^`{3,}\{exercise\} *(?P<title>.*)\n:label: *(?P<label>\S+)", re.MULTILINE)
@@ -101,11 +101,7 @@ def notebook(
     ]
     for k, (label, title) in enumerate(titles.items(), start=1):
         cells += gap(f"{number}.{k}. {title}", label, found[label], solved=solved)
-    book = v4.new_notebook(cells=cells)
-    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    for k, cell in enumerate(book.cells):
-        cell.id = f"cell-{k}"  # the library's own are random
-    return book
+    return offers.settled(v4.new_notebook(cells=cells))
 
 
 def gap(

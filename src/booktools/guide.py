@@ -46,7 +46,7 @@ class Chapters(SphinxDirective):
     """``{chapters}``: all numbered chapters by part, each with its time."""
 
     def run(self) -> list[nodes.Node]:
-        self.env.maps_of_chapters.add(self.env.docname)  # type: ignore[attr-defined]
+        self.env.note_reread()  # for any chapter may take longer
         return [chapters()]
 
 
@@ -89,7 +89,7 @@ def measure(app: Sphinx, doctree: nodes.document) -> None:
         kind = "deeper" if title == DEEPER else kind
         if isinstance(part, nodes.Element) and title != EXERCISES:
             times[kind] += minutes(part)
-    app.env.reading_times[app.env.docname] = times  # type: ignore[attr-defined]
+    app.env.metadata[app.env.docname]["reading_times"] = times
 
 
 def said(times: dict[str, float]) -> str:
@@ -103,21 +103,14 @@ def write(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     env: Any = app.env
     for place in list(doctree.findall(guide)):
         time = nodes.paragraph("", "", nodes.strong("", "Reading time: "))
-        time += nodes.Text(said(env.reading_times[docname]) + ".")
+        time += nodes.Text(said(env.metadata[docname]["reading_times"]) + ".")
         place.replace_self(nodes.container("", time, *place.children, classes=["guide"]))
     for map_ in list(doctree.findall(chapters)):
-        map_.replace_self(
-            [
-                node
-                for title, pages in parts(env)
-                for node in (
-                    nodes.rubric("", title),
-                    nodes.bullet_list(
-                        "", *(row(app, docname, page) for page in pages), classes=["chapters"]
-                    ),
-                )
-            ]
-        )
+        found: list[nodes.Node] = []
+        for title, pages in parts(env):
+            rows = (row(app, docname, page) for page in pages)
+            found += [nodes.rubric("", title), nodes.bullet_list("", *rows, classes=["chapters"])]
+        map_.replace_self(found)
 
 
 def row(app: Sphinx, docname: str, page: str) -> nodes.list_item:
@@ -126,7 +119,8 @@ def row(app: Sphinx, docname: str, page: str) -> nodes.list_item:
     uri = app.builder.get_relative_uri(docname, page)
     title = env.titles[page].deepcopy().children
     link = nodes.reference("", f"{numbers(env)[page]} ", *title, refuri=uri, internal=True)
-    core, deeper = (round(env.reading_times[page][kind]) for kind in ("core", "deeper"))
+    times = env.metadata[page]["reading_times"]
+    core, deeper = (round(times[kind]) for kind in ("core", "deeper"))
     minutes = f"{core} + {deeper}" if deeper else str(core)
     time = nodes.inline("", f" {minutes} min", classes=["time"])
     return nodes.list_item("", nodes.paragraph("", "", link, time))
@@ -153,32 +147,11 @@ def numbers(env: Any) -> dict[str, str]:
     }
 
 
-def prepare(app: Sphinx, env: Any, docnames: list[str]) -> None:
-    """Give a new environment its place for the times."""
-    if not hasattr(env, "reading_times"):
-        env.reading_times, env.maps_of_chapters = {}, set()
-
-
-def forget(app: Sphinx, env: Any, docname: str) -> None:
-    """Drop what a page had before it is read again."""
-    if hasattr(env, "reading_times"):
-        env.reading_times.pop(docname, None)
-        env.maps_of_chapters.discard(docname)
-
-
-def maps(app: Sphinx, env: Any) -> list[str]:
-    """Write the pages with a map again whenever any page was read."""
-    return sorted(env.maps_of_chapters)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("guide", Guide)
     app.add_directive("chapters", Chapters)
     app.add_node(guide)
     app.add_node(chapters)
-    app.connect("env-before-read-docs", prepare)
-    app.connect("env-purge-doc", forget)
     app.connect("doctree-read", measure, priority=900)  # checks stand in their lines by then
-    app.connect("env-updated", maps)
     app.connect("doctree-resolved", write)
-    return {"parallel_read_safe": False, "env_version": 1}
+    return {"parallel_read_safe": False, "env_version": 2}

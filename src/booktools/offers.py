@@ -43,10 +43,15 @@ def notebook(source: Path, repository: str | None = None) -> str:
     if repository:
         install = INSTALL.format(repository=repository, name=repository.rpartition("/")[2])
         book.cells.insert(0, nbformat.v4.new_code_cell(install))
+    return str(jupytext.writes(settled(book), "ipynb"))
+
+
+def settled(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A notebook with all that libraries choose at random or leave out."""
     for number, cell in enumerate(book.cells):
-        cell.id = f"cell-{number}"  # the library's own are random
+        cell.id = f"cell-{number}"
     book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return str(jupytext.writes(book, "ipynb"))
+    return book
 
 
 def is_notebook(source: Path) -> bool:
@@ -79,13 +84,10 @@ def take_along(app: Sphinx, page: str, template: str, context: dict[str, Any], t
         alone.parent.mkdir(parents=True, exist_ok=True)
         alone.write_text(text, encoding="utf-8", newline="\n")
         alone.with_name(name).write_bytes(along)
-        offered = [
-            (
-                f"Notebook and all it needs, .zip, {size(along)}",
-                Path(page).with_name(name).as_posix(),
-            ),
+        zipped = Path(page).with_name(name).as_posix()
+        offered[:0] = [
+            (f"Notebook and all it needs, .zip, {size(along)}", zipped),
             ("Notebook, .ipynb", f"{page}.ipynb"),
-            *offered,
         ]
     context["downloads"] = [
         (words, context["pathto"](f"_sources/{file}", 1)) for words, file in offered
@@ -100,12 +102,14 @@ def size(content: bytes) -> str:
 
 def cite(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """What a citation of the page says of the book, from CITATION.cff."""
-    record = Path(app.confdir) / "CITATION.cff"
-    if tree is None or not record.is_file():
-        return
-    cff = yaml.safe_load(record.read_text(encoding="utf-8"))
-    author = cff["authors"][0]["name"]
-    context["citation"] = {"author": author, "title": cff["title"], "version": cff["version"]}
+    if tree is not None and (Path(app.confdir) / "CITATION.cff").is_file():
+        context["citation"] = record(Path(app.confdir))
+
+
+def record(root: Path) -> dict[str, str]:
+    """What the book says of itself: its author, title and version."""
+    cff = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    return {"author": cff["authors"][0]["name"], "title": cff["title"], "version": cff["version"]}
 
 
 def links(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
@@ -129,7 +133,7 @@ def links(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: 
         ]
 
 
-def main() -> int:
+def main() -> None:
     """``python -m booktools.offers FOLDER``: write the notebooks for Colab below this folder."""
     for source in sorted(Path("book").glob("*.md")):
         if is_notebook(source):
@@ -137,7 +141,6 @@ def main() -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             text = notebook(source, os.environ["GITHUB_REPOSITORY"])
             target.write_text(text, encoding="utf-8", newline="\n")
-    return 0
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -154,4 +157,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -80,9 +80,8 @@ def contents(root: Path, chapter: Path, notebook: str, book: str, built: Path) -
         place: notebook.encode(),
         **{name: (root / name).read_bytes() for name in ABOUT},
     }
-    for path in needed(
-        root, chapter, cache.program(c.source for c in cells if c.cell_type == "code")
-    ):
+    program = cache.program(cell.source for cell in cells if cell.cell_type == "code")
+    for path in needed(root, chapter, program):
         name = path.relative_to(root).as_posix()
         found[re.sub(r"^src/", f"{chapter.parent.name}/", name)] = path.read_bytes()
     return found

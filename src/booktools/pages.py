@@ -23,7 +23,7 @@ from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.directives import parse_directive_text
 from myst_parser.parsers.mdit import create_md_parser
 
-from .checks import needs_check_of_its_own
+from .checks import needs_check, needs_check_of_its_own
 
 # Directives whose content is no MyST.
 LITERAL = {
@@ -49,10 +49,11 @@ UNREAD = {
     r"\*\*": "close what is bold with its other **",
     r"\{\{.*": "there are no substitutions: write what it stands for, or {glue}`name`",
 }
+UNLABELLED = "a display without a label: write $$ ... $$ (eq-name), or (def-name)"
 HTML = "is HTML, which would be copied unread: write Markdown; a comment begins with %"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Mistake:
     """What is wrong, where, and what to do."""
 
@@ -68,6 +69,17 @@ class Label:
     kind: str
     name: str
     line: int
+    within: str = ""  # the label of the theorem that holds it
+
+    @property
+    def is_checkable(self) -> bool:
+        """Whether it names an equation or a statement."""
+        return self.kind == "equation" or needs_check_of_its_own(self.kind)
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether what it names states something, and needs a check."""
+        return self.is_checkable and (self.kind != "equation" or needs_check(self.name))
 
 
 @dataclass(frozen=True)
@@ -81,13 +93,11 @@ class Use:
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula as it is written; a display has a label, or ``None`` if that is missing."""
+    """A formula as it is written."""
 
     tex: str
     line: int
-    display: bool = False
-    label: str | None = None
-    within: str = ""  # the label of the theorem that holds it
+    display: bool
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,6 @@ class Page:
     uses: list[Use] = field(default_factory=list)
     images: list[tuple[str, str, int]] = field(default_factory=list)  # address, description, line
     formulas: list[Formula] = field(default_factory=list)
-    statements: list[Label] = field(default_factory=list)  # of sphinx-proof, name "" if missing
     headings: list[tuple[int, int]] = field(default_factory=list)  # level, line
     mistakes: list[Mistake] = field(default_factory=list)
 
@@ -129,6 +138,14 @@ class Page:
 
     def wrong(self, line: int, message: str) -> None:
         self.mistakes.append(Mistake(self.file, line, message))
+
+    def display(self, tex: str, label: str, line: int, within: str) -> None:
+        """Note a display, which needs a label."""
+        self.formulas.append(Formula(tex, line, True))
+        if label:
+            self.labels.append(Label("equation", label, line, within))
+        else:
+            self.wrong(line, UNLABELLED)
 
 
 class _AnyDirective:
@@ -196,10 +213,8 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str 
         elif token.type == "heading_open":
             page.headings.append((int(token.tag[1]), line))
         elif token.type in ("math_block", "math_block_label", "amsmath"):
-            label = token.info if token.type == "math_block_label" else None
-            page.formulas.append(Formula(token.content, line, True, label, within))
-            if label:
-                page.labels.append(Label("equation", label, line))
+            label = token.info if token.type == "math_block_label" else ""
+            page.display(token.content, label, line, within)
         elif token.type == "myst_target":
             page.labels.append(Label("target", token.content, line))
         elif token.type == "html_block":
@@ -232,18 +247,15 @@ def _read_directive(
                 page.labels.append(Label("figure", str(label), line))
             page.images.append(("", str(image.get("alt") or ""), line))
     elif name == "math":
-        label = options.get("label")
-        page.formulas.append(Formula(body or argument, line, True, label, within))
-        if label:
-            page.labels.append(Label("equation", str(label), line))
+        page.display(body or argument, str(options.get("label") or ""), line, within)
     else:
         kind = name.removeprefix("prf:")
         label = str(options.get("label") or options.get("name") or "")
-        if name.startswith("prf:") and kind not in ("proof", "ref"):
-            page.statements.append(Label(kind, label, line))
-            within = label if needs_check_of_its_own(kind) else within
         if label:
             page.labels.append(Label(kind, label, line))
+        elif name.startswith("prf:") and kind not in ("proof", "ref"):
+            page.wrong(line, f"a {kind} without a label: add :label:")
+        within = label if needs_check_of_its_own(kind) else within
         if name in ("figure", "image"):
             page.images.append((argument, str(options.get("alt") or ""), line))
             page.uses.append(Use("image", argument, line))
@@ -272,13 +284,19 @@ def below(options: dict[str, Any], *keys: str) -> dict[str, Any]:
     return options
 
 
+def is_citation(role: str) -> bool:
+    """Whether a role cites sources: ``cite``, ``cite:t``."""
+    return role.partition(":")[0] == "cite"
+
+
 def _read_inline(page: Page, token: Token, line: int) -> None:
     """Read a paragraph: roles, links, images, formulas."""
     for child in token.children or []:
         if child.type == "myst_role":
-            target = NAMED.fullmatch(child.content)
-            name = target[1] if target else child.content
-            page.uses.append(Use(str(child.meta["name"]), name.strip(), line))
+            kind, text = str(child.meta["name"]), child.content
+            target = NAMED.fullmatch(text)
+            names = text.split(",") if is_citation(kind) else [target[1] if target else text]
+            page.uses += [Use(kind, name.strip(), line) for name in names]
         elif child.type == "link_open":
             page.uses.append(Use("link", str(child.attrs.get("href", "")), line))
         elif child.type == "image":
@@ -286,7 +304,7 @@ def _read_inline(page: Page, token: Token, line: int) -> None:
             page.images.append((address, child.content, line))
             page.uses.append(Use("image", address, line))
         elif child.type in ("math_inline", "math_inline_double"):
-            page.formulas.append(Formula(child.content, line))
+            page.formulas.append(Formula(child.content, line, False))
         elif child.type == "html_inline":
             page.wrong(line, f"{child.content.splitlines()[0]} {HTML}")
         elif child.type == "text" and "$" in child.content:
@@ -309,19 +327,6 @@ def _yaml_of(page: Page, text: str, line: int) -> dict[str, Any]:
         page.wrong(line + at, f"front matter is no YAML: {error.problem}")
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def settings(root: Path) -> dict[str, Any]:
-    """_config.yml; nothing of it if it cannot be read."""
-    with contextlib.suppress(OSError, yaml.YAMLError):
-        found = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    return {}
-
-
-def extensions(root: Path) -> tuple[str, ...]:
-    """The extensions of Markdown that the book asks for."""
-    return tuple(below(settings(root), "parse").get("myst_enable_extensions", []))
 
 
 def normal(label: str) -> str:

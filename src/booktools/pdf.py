@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-import yaml
 from bs4 import BeautifulSoup, Tag
 from bs4.filter import SoupStrainer
 from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
+
+from .offers import record
 
 QUESTION = "Why does the last output of a recurrent network depend on all its previous states?"
 PAGE = """<!doctype html>
@@ -82,13 +83,7 @@ class Article(NamedTuple):
 
 def article(html: Path, name: str, pages: Collection[str]) -> Article:
     """The article of a page, its identifiers and links made those of one document of all pages."""
-    page, own = html / f"{name}.html", Path(name).name
-    text = page.read_text(encoding="utf-8")
-    found = BeautifulSoup(text, "html.parser", parse_only=SoupStrainer("article")).article
-    if found is None:
-        raise ValueError(f"{page}: got no article, needs one: has the theme changed?")
-    for mark in found.find_all(class_="headerlink"):
-        mark.decompose()
+    found, own = read(html, name), Path(name).name
     for place in found.find_all(id=True):
         place["id"] = f"{own}--{place['id']}"
     for link in found.find_all("a", href=True):
@@ -97,12 +92,24 @@ def article(html: Path, name: str, pages: Collection[str]) -> Article:
             link.unwrap()
         else:
             link["href"] = address
-    for image in found.find_all("img"):
-        image["src"] = urljoin(page.as_uri(), str(image["src"]))
-        image["loading"] = "eager"
     found["id"] = own
     headings = list(headings_of(found))
     return Article(own, plain(found.h1), headings, str(found))
+
+
+def read(html: Path, name: str) -> Tag:
+    """The article of a page, without the marks of its links, its images at once from the site."""
+    page = html / f"{name}.html"
+    text = page.read_text(encoding="utf-8")
+    found = BeautifulSoup(text, "html.parser", parse_only=SoupStrainer("article")).article
+    if found is None:
+        raise ValueError(f"{page}: got no article, needs one: has the theme changed?")
+    for mark in found.find_all(class_="headerlink"):
+        mark.decompose()
+    for image in found.find_all("img"):
+        image["src"] = urljoin(page.as_uri(), str(image["src"]))
+        image["loading"] = "eager"
+    return found
 
 
 def within(name: str, address: str, pages: Collection[str]) -> str | None:
@@ -155,14 +162,8 @@ def heads(articles: Iterable[Article]) -> str:
 
 def cover(root: Path) -> str:
     """The first page: title, question, authors, the version and its day."""
-    record = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
-    return COVER.format(
-        title=escape(record["title"]),
-        question=QUESTION,
-        author=escape(record["authors"][0]["name"]),
-        version=record["version"],
-        date=day(root),
-    )
+    words = {name: escape(word) for name, word in record(root).items()}
+    return COVER.format(question=QUESTION, date=day(root), **words)
 
 
 def day(root: Path) -> str:
@@ -172,25 +173,43 @@ def day(root: Path) -> str:
     return known.stdout.strip("\n").replace(", 0", ", ") if (root / ".git").exists() else ""
 
 
-def print_html(
-    chromium: str, html: Path, articles: Iterable[Article], front: str, to: Path
-) -> PdfReader:
-    """Print these articles, with bookmarks from their headings; the document as it is read."""
-    articles = list(articles)
-    record = html.parents[1] / "CITATION.cff"
-    title = escape(yaml.safe_load(record.read_text(encoding="utf-8"))["title"])
-    style = next((html / "_static").glob("book.*.css")).as_uri()
-    body = front + "".join(one.html for one in articles)
+def program() -> str:
+    """Chromium; who has none is told."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        sys.exit("Chromium is needed to print; Debian's package is chromium.")
+    return found
+
+
+def chromium(*options: str) -> None:
+    """Let Chromium, with a profile of its own, do what these options say."""
+    with tempfile.TemporaryDirectory() as profile:
+        command = [program(), "--headless", "--no-sandbox", "--disable-gpu"]
+        command += ["--disable-background-networking", f"--user-data-dir={profile}", *options]
+        subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+
+
+def print_text(text: str, to: Path, *options: str) -> PdfReader:
+    """Print a document of HTML; the PDF as it is read."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "book.html"
-        text = PAGE.format(title=title, style=style, heads=heads(articles), body=body)
         source.write_text(text, encoding="utf-8", newline="\n")
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        options += ["--no-pdf-header-footer", "--generate-pdf-document-outline"]
-        options += [f"--user-data-dir={folder}/profile", f"--print-to-pdf={to}"]
-        command = [chromium, *options, source.as_uri()]
-        subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+        chromium("--no-pdf-header-footer", *options, f"--print-to-pdf={to}", source.as_uri())
     return PdfReader(to)
+
+
+def style(html: Path) -> str:
+    """The address of the site's style sheet."""
+    return next((html / "_static").glob("book.*.css")).as_uri()
+
+
+def print_html(html: Path, articles: Iterable[Article], front: str, to: Path) -> PdfReader:
+    """Print these articles, with bookmarks from their headings; the document as it is read."""
+    articles = list(articles)
+    title = escape(record(html.parents[1])["title"])
+    body = front + "".join(one.html for one in articles)
+    text = PAGE.format(title=title, style=style(html), heads=heads(articles), body=body)
+    return print_text(text, to, "--generate-pdf-document-outline")
 
 
 def numbers(book: PdfReader, articles: Iterable[Article]) -> dict[str, int]:
@@ -207,32 +226,28 @@ def numbers(book: PdfReader, articles: Iterable[Article]) -> dict[str, int]:
     return pages
 
 
-def main() -> int:
-    """Print all pages and the book into the site, and link to them; 1 if there is no Chromium."""
+def main() -> None:
+    """Print all pages and the book into the site, and link to them."""
+    program()  # before anything is begun
     root = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        print("Chromium is needed to print; Debian's package is chromium.", file=sys.stderr)
-        return 1
     html = root / "_build" / "html"
     folder = html / "pdf"
     folder.mkdir(exist_ok=True)
     names = list(parse_toc_yaml(root / "_toc.yml"))
     articles = [article(html, name, names) for name in names]
     for k, one in enumerate(articles, start=1):
-        pages = len(print_html(chromium, html, [one], "", folder / f"{one.name}.pdf").pages)
+        pages = len(print_html(html, [one], "", folder / f"{one.name}.pdf").pages)
         print(f"[{k}/{len(names)}] {one.name}, {pages} pages", flush=True)
     whole = folder / "book.pdf"
     found: dict[str, int] = {}
     for turn in ("to number its pages", "with their numbers in the contents"):
         print(f"The whole book, {turn}", flush=True)
         front = cover(root) + contents(articles, found)
-        book = print_html(chromium, html, articles, front, whole)
+        book = print_html(html, articles, front, whole)
         found = numbers(book, articles)
     for name in names:
         link(html / f"{name}.html", "../" * name.count("/"))
     print(f"{len(names)} pages and the book, {len(book.pages)} pages: {whole.as_uri()}")
-    return 0
 
 
 def link(page: Path, up: str) -> None:
@@ -249,4 +264,4 @@ def link(page: Path, up: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

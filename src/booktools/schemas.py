@@ -76,14 +76,18 @@ def misfits(root: Path) -> Iterator[Mistake]:
     contents = closed(yaml.safe_load(CONTENTS))
     for name, schema in (("_config.yml", settings()), ("_toc.yml", contents)):
         text = (root / name).read_text(encoding="utf-8")
-        found = type(get_validator())(schema, format_checker=FORMATS)
-        for error in found.iter_errors(yaml.safe_load(text)):
+        for error in errors(yaml.safe_load(text), schema):
             path = [*error.path]
             where = "".join(f"{part}: " for part in path if isinstance(part, str))
             if "propertyNames" in error.schema_path:
                 path.append(error.instance)
             line = line_of(path, yaml.compose(text))
             yield Mistake(root / name, line, f"{where}{error.message}")
+
+
+def errors(found: Any, schema: Any) -> Iterator[Any]:
+    """What a schema finds wrong."""
+    yield from type(get_validator())(schema, format_checker=FORMATS).iter_errors(found)
 
 
 def line_of(path: Iterable[Any], node: Any) -> int:

@@ -166,7 +166,7 @@ def write(tmp_path):
     def write(cells, text=TEXT, listed=LIST):
         notebook = nb.new_notebook(cells=[nb.new_markdown_cell(text), *cells])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": ""}
-        source, target = tmp_path / "source", tmp_path / "target"
+        source = tmp_path / "source"
         source.mkdir()
         for name in ("node_modules", "package-lock.json"):
             (source / name).symlink_to(ROOT / name)
@@ -174,18 +174,23 @@ def write(tmp_path):
         (source / "list.md").write_text(listed)
         (source / "index.md").write_text(FRONT)
         (source / "conf.py").write_text(CONFIG)
-        (tmp_path / "warnings").touch()
-        with docutils_namespace(), (tmp_path / "warnings").open("w") as warnings:
-            folders = [str(folder) for folder in (source, source, target, target / "trees")]
-            Sphinx(*folders, "html", status=None, warning=warnings).build()
-        pages = [
-            BeautifulSoup((target / f"{name}.html").read_text(), "html.parser")
-            for name in ("page", "list", "index")
-        ]
-        said = re.sub(r"\x1b\[[\d;]*m", "", (tmp_path / "warnings").read_text())
-        return *pages, said
+        return build(tmp_path)
 
     return write
+
+
+def build(folder):
+    """The three pages, built of their sources, and the warnings."""
+    source, target = folder / "source", folder / "target"
+    with docutils_namespace(), (folder / "warnings").open("w") as warnings:
+        folders = [str(folder) for folder in (source, source, target, target / "trees")]
+        Sphinx(*folders, "html", status=None, warning=warnings).build()
+    pages = [
+        BeautifulSoup((target / f"{name}.html").read_text(), "html.parser")
+        for name in ("page", "list", "index")
+    ]
+    said = re.sub(r"\x1b\[[\d;]*m", "", (folder / "warnings").read_text())
+    return *pages, said
 
 
 def test_a_cell_that_only_checks_unfolds_from_the_line_under_its_equation(write):
@@ -349,6 +354,17 @@ def test_a_sheet_has_the_formulas_of_the_chapters_and_leads_to_them(write):
         *("page.html#equation-eq-c", "page.html#equation-def-e")
     ]
     assert all(page.find(id=one.p.a["href"].partition("#")[2]) for one in entries)
+
+
+def test_lists_and_sheets_follow_a_chapter_that_alone_was_written_again(write, tmp_path):
+    sheet = f"{LIST}\n{SHEET.replace('# A sheet', '## A sheet')}"
+    write(GOOD, listed=sheet)
+    page = tmp_path / "source" / "page.ipynb"
+    page.write_text(page.read_text().replace("c = d", "c = z"))
+    *_, front, said = build(tmp_path)
+    assert said == ""
+    assert (tmp_path / "target" / "list.html").read_text().count("c = z") == 2
+    assert "A list: 5" in front.text
 
 
 def test_a_formula_that_is_in_no_chapter_is_warned_of(write):

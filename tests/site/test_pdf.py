@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from conftest import CHROMIUM, program
 
 from booktools import pdf
 
@@ -17,7 +16,7 @@ def printed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The words of a chapter with solutions, checks and folded code, as they are printed."""
     target = tmp_path_factory.mktemp("pdf") / "gates.pdf"
     pages = [pdf.article(site, "book/gates", ["book/gates"])]
-    document = pdf.print_html(str(program(CHROMIUM)), site, pages, pdf.cover(ROOT), target)
+    document = pdf.print_html(site, pages, pdf.cover(ROOT), target)
     return " ".join(" ".join(page.extract_text() for page in document.pages).split())
 
 
@@ -51,7 +50,7 @@ def test_pages_have_a_head_and_the_first_says_the_version(printed: str) -> None:
 def test_the_sheet_of_formulas_is_one_page(site: Path, tmp_path: Path) -> None:
     articles = [pdf.article(site, "book/formulas", ["book/formulas"])]
     target = tmp_path / "formulas.pdf"
-    document = pdf.print_html(str(program(CHROMIUM)), site, articles, "", target)
+    document = pdf.print_html(site, articles, "", target)
     (page,) = document.pages
     assert "The network" in page.extract_text()
     assert "Cost and memory" in page.extract_text()
