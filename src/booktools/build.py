@@ -44,6 +44,7 @@ from .pages import Page
 FORMAT = {"name": "myst_nb_md", "type": "plugin"}
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 IN_CELL = re.compile(r"Cell In\[(\d+)\], line (\d+)")  # of a traceback
+ADDRESS = re.compile(r" at 0x[\da-f]{6,}")
 WARNED = re.compile(r"ipykernel_\d+/\d+\.py:(\d+): ")
 TIMEOUT = 300  # seconds for one cell
 
@@ -106,6 +107,10 @@ def found_wrong(page: Page, result: ExecutionResult) -> list[str]:
                 line = written.line + int(at[1]) - 1 if at else written.line
                 text = text[at.end() :] if at else text
                 faults.append(f"{line}: this warns, and a warning fails the build: {text}")
+            elif ADDRESS.search(
+                str(output.get("text") or output.get("data", {}).get("text/plain"))
+            ):
+                faults.append(f"{written.line}: this shows an address, another at each build")
     if result.err is not None:
         text = COLOUR.sub("", str(result.err)).strip()
         begun = [cell for cell in cells if cell.get("execution_count")]

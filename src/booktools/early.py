@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -48,8 +49,12 @@ TAGS += [*PLACES, "raises-exception", *(f"explorable-{name}" for name in explora
 DIFFERING = re.compile(
     r"(?:autograd\.)?numpy\.random\.(?!default_rng|Generator)\w+|(?:random|secrets|time|uuid)\.\w+"
     r"|os\.(?:getcwd|getpid|urandom)|pathlib\.Path\.(?:cwd|home)"
-    r"|datetime\.(?:date|datetime)\.(?:now|today)"
+    r"|datetime\.(?:date|datetime)\.(?:now|today)|os\.getenv|os\.environ\.\w+"
+    r"|urllib\.request\.\w+|requests\.\w+|tempfile\.\w+"
 )
+PROGRAM = re.compile(r"(?m)^\s*(?:!|%(?:pip|conda|sx|system|%(?:bash|sh|script)))")
+# A path that only this machine has.
+ABSOLUTE = re.compile(r"/(?:home|Users|tmp|root|var|mnt|media)\b|~/|[A-Za-z]:[\\/]")
 # What draws, outside of functions.
 DRAWN = re.compile(
     r"(?m)^\S.*\bplt\.(?:figure|subplot\w*|plot|semilog[xy]|loglog|scatter|bar|hist|imshow)\("
@@ -72,6 +77,8 @@ def check(root: Path, only: Collection[str] = ()) -> tuple[list[Page], list[Mist
     names, mistakes = contents(root)
     markdown = tuple(below(config, "parse").get("myst_enable_extensions", []))
     pages = [read(name, root / f"{name}.md", markdown) for name in names]
+    if wrong := [one for page in pages if not page.is_readable for one in page.mistakes]:
+        return pages, sorted(mistakes + wrong)
     for page in pages:
         for part in (headings, front, code, options, repeated, shown, style, figures, claims):
             part(page)
@@ -180,8 +187,12 @@ def front(page: Page) -> None:
 
 
 def code(page: Page) -> None:
-    """Cells are Python."""
+    """Cells are Python, and run no other programs."""
     for cell in page.cells:
+        if found := PROGRAM.search(cell.source):
+            line = cell.line + cell.source[: found.end()].count("\n")
+            message = "a chapter runs no programs and installs nothing: see requirements.txt"
+            page.wrong(line, message)
         if not re.search(r"^\s*[%!]", cell.source, re.MULTILINE):
             try:
                 ast.parse(cell.source)
@@ -210,7 +221,7 @@ def options(page: Page) -> None:
 
 
 def repeated(page: Page) -> None:
-    """Cells import what is there, and each build repeats their outputs."""
+    """Cells import what is there, and each build and each machine repeats their outputs."""
     meant: dict[str, str] = {}  # what names stand for
     for cell in page.cells:
         for name, full, line in imports(tree(cell.source)):
@@ -225,7 +236,12 @@ def repeated(page: Page) -> None:
             page.wrong(line, "default_rng() differs at each build: give it a seed")
         elif DIFFERING.fullmatch(meant.get(first, "") + dot + rest):
             message = f"{name}: each build repeats the outputs, so seed np.random.default_rng, "
-            page.wrong(line, message + "and measure in benchmarks")
+            page.wrong(line, message + "measure in benchmarks, and read what stands in the book")
+    for cell in page.cells:
+        for node in ast.walk(tree(cell.source)):
+            if isinstance(node, ast.Constant) and ABSOLUTE.match(str(node.value)):
+                message = f"{node.value} is on this machine alone: begin at the chapter's folder"
+                page.wrong(cell.line + node.lineno - 1, message)
 
 
 def imports(code: ast.Module) -> Iterator[tuple[str, str, int]]:
@@ -373,7 +389,16 @@ def descriptions(pages: list[Page]) -> None:
 
 
 def solutions(pages: list[Page]) -> None:
-    """Each exercise has a solution."""
+    """Each exercise has a solution, which ends before the next begins."""
+    ends = {"solution-start": "solution-end", "solution-end": "solution-start"}
+    for page in pages:
+        marks = [use for use in page.uses if use.kind in ends]
+        for mark, other in zip_longest(marks[::2], marks[1::2]):
+            if mark.kind != "solution-start" or other is None or other.kind == mark.kind:
+                page.wrong(
+                    mark.line, f"this {{{mark.kind}}} has no {{{ends[mark.kind]}}}: write it"
+                )
+                break
     solved = {use.name for page in pages for use in page.uses if use.kind == "exercise"}
     for page in pages:
         for label in page.labels:

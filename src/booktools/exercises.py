@@ -36,7 +36,7 @@ properties:
     items:
       type: object
       required: [code, hint]
-      properties: {code: {type: string}, hint: {type: string}}
+      properties: {code: {type: string}, hint: {type: string, minLength: 1}}
 """)
 )
 Exercise = dict[str, Any]

@@ -44,11 +44,16 @@ UNREAD = {
     r"\[-?@[^\]]*\]?": "write {cite}`KEY`",
     r"\[\^[^\]]*\]": "a footnote needs a line that begins with it and a colon",
     r"\[[^[\]]*(?:\]\[[^\]]*\]|\] \(\S+\.md\))": "write [text](page.md)",
-    r"^#+[A-Za-z].*": "a heading has a space after #",
+    r"^#+[A-Za-z\xa0].*": "a heading has a space after #",
+    r":[a-z:]+:$": "a role is {name}`text`",
+    r"[^]\[]*\]\(.*|\([^)]*\)\[[^\]]*\]|\[\[.*": "a link is [text](address), without spaces in it",
+    r"Ã.": "the file was once read as Latin-1: write the letter that was meant",
     r"^\|.*\|$|^[-:]+ *\|.*": "a table needs |---| under its head, with as many columns",
     r"\*\*": "close what is bold with its other **",
     r"\{\{.*": "there are no substitutions: write what it stands for, or {glue}`name`",
 }
+PRICE = re.compile(r"[\d.,]+ [a-z]+ [a-z]{3,} ")  # of "$5 now and $10 then"
+CONFLICT = re.compile(r"(?m)^(?:<{7}|>{7}) ")
 UNLABELLED = "a display without a label: write $$ ... $$ (eq-name), or (def-name)"
 HTML = "is HTML, which would be copied unread: write Markdown; a comment begins with %"
 
@@ -60,6 +65,10 @@ class Mistake:
     file: Path
     line: int
     message: str
+
+
+class Unreadable(Exception):
+    """A place of a page after which nothing is what it seems: its line and what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,7 @@ class Page:
     formulas: list[Formula] = field(default_factory=list)
     headings: list[tuple[int, int]] = field(default_factory=list)  # level, line
     mistakes: list[Mistake] = field(default_factory=list)
+    is_readable: bool = True
 
     @cached_property
     def calls(self) -> list[tuple[str, ast.Call, int]]:
@@ -168,25 +178,39 @@ def parser(extensions: tuple[str, ...]) -> MarkdownIt:
 
 
 def read(name: str, file: Path, extensions: tuple[str, ...]) -> Page:
-    """Read a page."""
+    """Read a page; of one that cannot be read, what is wrong is all there is."""
     page = Page(name, file)
     try:
-        text = file.read_text(encoding="utf-8")
+        _read_text(page, file.read_text(encoding="utf-8"), parser(extensions))
     except UnicodeDecodeError as error:
-        page.mistakes.append(not_utf8(file, error))
+        wrong = not_utf8(file, error)
+    except Unreadable as error:
+        wrong = Mistake(file, *error.args)
+    else:
         return page
+    return Page(name, file, mistakes=[wrong], is_readable=False)
+
+
+def _read_text(page: Page, text: str, md: MarkdownIt) -> None:
+    """Read all of a page."""
+    if conflict := CONFLICT.search(text):
+        line = text[: conflict.start()].count("\n") + 1
+        raise Unreadable(
+            line, "a conflict of two versions stands here: choose, and take the lines away"
+        )
     if (begin := text.lstrip("\ufeff").lstrip()) != text:
         message = "a byte order mark or a blank line before the front matter: take it away"
         page.wrong(1, message)
         text = begin  # with the lines as they will be then
+    if text.startswith("---\n") and "\n---\n" not in text:
+        raise Unreadable(1, "the front matter never ends: close it with ---")
     page.is_notebook = is_myst_markdown_notebook(text)
-    _read_blocks(page, parser(extensions), text, 1)
+    _read_blocks(page, md, text, 1)
     for function, call, line in page.calls:
         if function.endswith("Table"):  # of booktools.tables
             for option in call.keywords:
                 if option.arg == "name" and isinstance(option.value, ast.Constant):
                     page.labels.append(Label("table", str(option.value.value), line))
-    return page
 
 
 def not_utf8(file: Path, error: UnicodeDecodeError) -> Mistake:
@@ -205,11 +229,16 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str 
         elif token.type in ("fence", "colon_fence"):
             last = lines[token.map[1] - 1] if token.map else ""
             if token.map == [0, 1] or not re.fullmatch(rf"\s*{token.markup[0]}{{3,}}\s*", last):
-                page.wrong(line, f"a block begins with {token.markup} and never ends: close it")
+                begun = f"a block begins with {token.markup} and never ends: close it"
+                raise Unreadable(line, f"{begun}, with more of these than any block inside")
             if found := re.match(r"\{([^}\s]+)\}\s*(.*)", token.info):
                 _read_directive(page, md, found[1], found[2], token, line, within)
             elif found := UNBRACED.match(token.info):
                 page.wrong(line, f"{found[1]} is shown as it stands: write {{{found[1]}}}")
+        elif token.type == "code_block":
+            page.wrong(line, "what is indented so far is shown as code: take the spaces away")
+        elif token.type == "table_open" and token.map:
+            _read_rows(page, lines[slice(*token.map)], line)
         elif token.type == "heading_open":
             page.headings.append((int(token.tag[1]), line))
         elif token.type in ("math_block", "math_block_label", "amsmath"):
@@ -221,6 +250,16 @@ def _read_blocks(page: Page, md: MarkdownIt, text: str, first: int, within: str 
             page.wrong(line, f"{token.content.splitlines()[0]} {HTML}")
         elif token.type == "inline":
             _read_inline(page, token, line)
+
+
+def _read_rows(page: Page, rows: list[str], line: int) -> None:
+    """Compare the rows of a table with its head: what is too much would be lost."""
+    cells = [
+        len(re.findall(r"(?<!\\)\|", row.strip().removesuffix("|").strip("|"))) + 1 for row in rows
+    ]
+    for k, count in enumerate(cells):
+        if count != cells[0]:
+            page.wrong(line + k, f"{count} cells under a head of {cells[0]}: a | in a cell is \\|")
 
 
 def _read_directive(
@@ -239,6 +278,10 @@ def _read_directive(
             page.wrong(line, "this cell does not run: begin it with ```, inside of nothing else")
         if argument != "ipython3":
             page.wrong(line, f"a cell of {argument or 'no language'}: write {{code-cell}} ipython3")
+        if re.search("(?m)^```", body):
+            raise Unreadable(
+                line, "this cell does not end before the next begins: close it with ```"
+            )
         page.cells.append(Cell(options, body, begin, line))
         image = below(options, "mystnb", "image")
         figure = below(options, "mystnb", "figure")
@@ -253,7 +296,7 @@ def _read_directive(
         label = str(options.get("label") or options.get("name") or "")
         if label:
             page.labels.append(Label(kind, label, line))
-        elif name.startswith("prf:") and kind not in ("proof", "ref"):
+        elif name == "exercise" or (name.startswith("prf:") and kind not in ("proof", "ref")):
             page.wrong(line, f"a {kind} without a label: add :label:")
         within = label if needs_check_of_its_own(kind) else within
         if name in ("figure", "image"):
@@ -261,6 +304,8 @@ def _read_directive(
             page.uses.append(Use("image", argument, line))
         elif name in ("solution", "solution-start"):
             page.uses.append(Use("exercise", argument.strip(), line))
+        if name in ("solution-start", "solution-end"):
+            page.uses.append(Use(name, argument.strip(), line))
         elif name == "checked-equations":  # each with its share: "gates 1/3"
             part = str(options.get("part", "1/1"))
             page.uses += [Use("list", f"{one} {part}", line) for one in argument.split()]
@@ -304,6 +349,8 @@ def _read_inline(page: Page, token: Token, line: int) -> None:
             page.images.append((address, child.content, line))
             page.uses.append(Use("image", address, line))
         elif child.type in ("math_inline", "math_inline_double"):
+            if PRICE.match(child.content):
+                page.wrong(line, f"${child.content}$ is no formula: write \\$ for a dollar")
             page.formulas.append(Formula(child.content, line, False))
         elif child.type == "html_inline":
             page.wrong(line, f"{child.content.splitlines()[0]} {HTML}")

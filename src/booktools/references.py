@@ -61,6 +61,14 @@ def misfit(entry: Entry) -> str:
         return "needs an author or editor"
     if not hasattr(Style, f"get_{entry.type}_template"):
         return f"got @{entry.type}, needs a type that BibTeX knows, such as @article or @misc"
+    for field, parts in entry.persons.items():
+        for person in parts:
+            if "al." in person.last_names or len(person.lineage_names) > 1:
+                return (
+                    f"{field}: got {person}; names are joined by and, the last ones by and others"
+                )
+    if not entry.fields.get("doi", "10.").startswith("10."):
+        return f"doi: got {entry.fields['doi']}, needs what follows doi.org/"
     try:
         style().format_entry("", entry)
     except FieldIsMissing as error:

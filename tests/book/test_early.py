@@ -197,6 +197,55 @@ MISTAKES = {
         "```{exercise}",
         r"ex-cube has no table in exercises/chapter.toml: add \[ex-cube\]",
     ),
+    "exercise without a label": (
+        CHAPTER,
+        "\n:label: ex-square",
+        "",
+        "{exercise}",
+        "exercise without",
+    ),
+    "solution without an end": (
+        CHAPTER,
+        "````{solution-end}\n````\n",
+        "",
+        "````{solution-start} ex-square",
+        "this {solution-start} has no {solution-end}",
+    ),
+    "solution without a beginning": (
+        CHAPTER,
+        "````{solution-start} ex-square\n:class: dropdown\n````\n",
+        "",
+        "````{solution-end}",
+        "this {solution-end} has no {solution-start}",
+    ),
+    "exercise with a hint that says nothing": (
+        ASKED,
+        '"That doubles."',
+        '""',
+        "[ex-square]",
+        "wrong: 1: hint: ",
+    ),
+    "program in a cell": (
+        CHAPTER,
+        "style.use()",
+        "style.use()\n!pip install x",
+        "!pip",
+        "no programs",
+    ),
+    "path of this machine": (
+        CHAPTER,
+        "style.use()",
+        "style.use()\nopen('/home/me/x.txt')",
+        "open('/home",
+        "/home/me/x.txt is on this machine alone",
+    ),
+    "environment in a cell": (
+        CHAPTER,
+        "style.use()",
+        "style.use()\nimport os\nos.environ.get('HOME')",
+        "os.environ",
+        "os.environ.get: each build",
+    ),
     "exercise without a part": (
         ASKED,
         'name = "f"\n',
@@ -694,6 +743,19 @@ UNREAD = {
     "[x] (other.md)": r"write \[text\]\(page",
     "A claim[^none].": r"\[\^none\] is shown as it stands: a footnote needs",
     "##Heading": "a space after #",
+    "##\xa0Heading": "a space after #",
+    ":eq:`eq-slope`": ":eq: is shown as it stands: a role is",
+    "[x](other.md": "a link is",
+    "[x](https://example.org/a b)": "a link is",
+    "[x](file:///home/me/x.md)": "a link is",
+    "(x)[other.md]": "a link is",
+    "[[other]]": "a link is",
+    "Gr\u00c3\u00bcn": "once read as Latin-1",
+    "It costs $5 and sells for $10 today.": r"write \\\$ for a dollar",
+    "\tNine.": "shown as code",
+    "| a | b |\n|---|---|\n| 1 | 2 | 3 |": "3 cells under a head of 2",
+    "| a | b |\n|---|---|\n| 1 |": "1 cells under a head of 2",
+    "<<<<<<< HEAD": "a conflict of two versions",
     "| $a$ | b |\n|:--|": "a table needs",
     "**Nine.": "its other",
     "{{ name }}": "no substitutions",
@@ -829,6 +891,38 @@ def test_a_page_that_is_not_utf8_is_named(book):
 def test_any_file_that_is_not_utf8_is_named_alone(name, book):
     (book / name).write_bytes(b"# \n# \xfc\n" + (book / name).read_bytes())
     assert found(book) == [f"{name}:2: this is not UTF-8: save the file as UTF-8"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("Nine.", "\udcfc", "Nine.", "this is not UTF-8"),
+        ("---\n\n# A small", "\n# A small", "---", "the front matter never ends"),
+        ("Nine.", ":::{note}\nNine.\n::", ":::{note}", "a block begins with ::: and never ends"),
+        (
+            "Nine.",
+            "```{note}\n```{tip}\nOf it.\n```\n```",
+            "```{tip}",
+            "never ends: close it, with more",
+        ),
+        (
+            "(3)\n```\n",
+            "(3)\n",
+            "```{code-cell} ipython3",
+            "this cell does not end before the next",
+        ),
+        ("Nine.", ">>>>>>> theirs", ">>>>>>> theirs", "a conflict of two versions"),
+    ],
+)
+def test_where_a_page_cannot_be_read_on_that_alone_is_said(old, new, line, said, book):
+    page = book / CHAPTER
+    assert FILES[CHAPTER].count(old) == 1
+    page.write_text(FILES[CHAPTER].replace(old, new), errors="surrogateescape")
+    (told,) = found(book)
+    place, at, message = told.split(":", 2)
+    assert (place, message.strip().startswith(said) or said in message) == (CHAPTER, True)
+    lines = page.read_text(errors="replace").splitlines()
+    assert line == lines[int(at) - 1] or said == "this is not UTF-8"
 
 
 def test_pages_stand_in_book(book):
