@@ -202,7 +202,8 @@ def _read_text(page: Page, text: str, md: MarkdownIt) -> None:
         message = "a byte order mark or a blank line before the front matter: take it away"
         page.wrong(1, message)
         text = begin  # with the lines as they will be then
-    if text.startswith("---\n") and "\n---\n" not in text:
+    front, ends, _ = text.partition("\n---\n")
+    if text.startswith("---\n") and (not ends or "\n```" in front):
         raise Unreadable(1, "the front matter never ends: close it with ---")
     page.is_notebook = is_myst_markdown_notebook(text)
     _read_blocks(page, md, text, 1)
