@@ -163,7 +163,7 @@ def is_solution(place: nodes.Element) -> bool:
     """Whether an element is part of a solution."""
     up: Any = place
     while up is not None and not is_section(up):
-        if up.get("type") == "solution" or "solution" in up["classes"]:
+        if "solution" in up["classes"]:
             return True
         up = up.parent
     return False
@@ -205,9 +205,7 @@ def entry(place: nodes.Element, above: list[str]) -> dict[str, Any]:
         "id": [*place["ids"], *head["ids"]][0],
         "title": clean(text_of(head)),
         "above": above,
-        "terms": [],
         "text": clean(" ".join(map(text_of, rest))),
-        "aside": "",
     }
 
 
@@ -228,9 +226,7 @@ def name_of_package(place: addnodes.desc, above: list[str]) -> dict[str, Any]:
         "name": signature["fullname"],
         "title": signature["fullname"],
         "above": above,
-        "terms": [],
         "text": " ".join(inner),
-        "aside": "",
     }
 
 
