@@ -12,7 +12,6 @@ import json
 import shutil
 import sys
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from myst_nb.core.read import read_myst_markdown_notebook
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from booktools.live.waiting import imported
 from booktools.offers import is_notebook
 from booktools.packed import archive
 from booktools.palette import IN_THE_DARK
@@ -86,8 +86,8 @@ def needs(root: Path) -> dict[str, list[str]]:
             name = ".".join(parts).removesuffix(".__init__")
             tree = ast.parse(path.read_text(encoding="utf-8"))
             within = name if path.stem == "__init__" else name.rpartition(".")[0]
-            first[name] = {*around(name), *imports(tree.body, within)}
-            called[name] = {*imports(ast.walk(tree), within)}
+            first[name] = {*around(name), *imported(tree.body, within)}
+            called[name] = {*imported(ast.walk(tree), within)}
     edges = {name: found & first.keys() for name, found in first.items()}
     found = {
         name: called[name].union(*(first[other] for other in reached(name, edges)))
@@ -104,19 +104,6 @@ def around(name: str) -> list[str]:
     """The packages that hold a module, which are imported before it."""
     parts = name.split(".")
     return [".".join(parts[:k]) for k in range(1, len(parts))]
-
-
-def imports(statements: Iterable[ast.AST], package: str) -> Iterator[str]:
-    """What statements in a module of this package import: of ``from a import b`` a and a.b."""
-    for node in statements:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            up = package.split(".")
-            base = ".".join([*up[: len(up) - node.level + 1], node.module or ""]).strip(".")
-            found = base if node.level else str(node.module)
-            yield found
-            yield from (f"{found}.{alias.name}" for alias in node.names)
 
 
 def reached(name: str, edges: dict[str, set[str]]) -> set[str]:
