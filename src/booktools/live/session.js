@@ -259,12 +259,10 @@ self.liveSession = async (index, root, page) => {
     const pre = cell.element?.querySelector(".cell_input pre");
     if (!pre) continue;
     cell.shown = pre.innerHTML;
-    if (cell.text !== cell.source) pre.textContent = cell.text;
-    if (cell.text !== cell.source || cell.element.classList.contains("edited")) {
-      if (cell.text === cell.source) pre.textContent = cell.source;
-      cell.shown = new Option(cell.source).innerHTML; // its colours are gone
-      edited(cell);
-    }
+    if (cell.text === cell.source && !cell.element.classList.contains("edited")) continue;
+    pre.textContent = cell.text;
+    cell.shown = new Option(cell.source).innerHTML; // its colours are gone
+    edited(cell);
   }
 
   return {
