@@ -6,7 +6,7 @@ import { SCRIPTS } from "./scripts.js";
 const FIELDS = { title: 3, above: 1, terms: 1.5, text: 1, lead: 0.4, aside: 0.3 };
 const SAME = 0.7; // what another name of a thing counts
 const WHOLE = 4; // by how much it counts more that a text has a question of several words as it is
-const LEAST = 0.1; // what counts less than this part of the first is not shown
+const LEAST = 0.2; // what counts less than this part of the first is not shown
 const SHOWN = 180; // characters of a snippet
 const SIGN = "(?:(?![⁰¹²³⁴⁵⁶⁷⁸⁹])[\\p{L}\\p{N}])"; // of a word; a power is none of its own
 const WORD = new RegExp(`${SIGN}+(?:_${SIGN}+)*`, "gu");
