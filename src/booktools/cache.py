@@ -70,6 +70,13 @@ def files(*folders: Path) -> list[Path]:
     ]
 
 
+def sources(root: Path) -> list[Path]:
+    """All files of the repository that the site is made from."""
+    settings = [path for path in root.glob("[!.]*") if path.is_file()]
+    folders = ("book", "src", "examples", "proofs", MEASURED)
+    return [*files(*(root / name for name in folders)), *settings]
+
+
 def key(root: Path, page: Page) -> str:
     """What the outputs of a chapter depend on, in one hash."""
     written = tuple(cell.source for cell in page.cells)

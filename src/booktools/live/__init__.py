@@ -33,9 +33,15 @@ ENTRIES = [
 ]
 OWN = ("bptt", "booktools", "experiments")  # packages of this repository
 PRESENT = {*OWN, *sys.stdlib_module_names}
-TOOLS = ("__init__", "checks", "frameworks", "palette", "passage", "style", "tables")  # for cells
-DATA = ("benchmarks/results/*.json", "examples/*.py", "examples/results/*.json")
-LARGE = ("results/*.jsonl", "texts/*")  # of experiments, which few pages read
+TOOLS = (  # of booktools, for cells and for what runs them
+    *("__init__", "checks", "frameworks", "palette", "passage", "style", "tables"),
+    *("live/judge", "live/runner", "live/waiting"),
+)
+SMALL = (
+    *("src/bptt/*.py", "src/experiments/*.py"),
+    *("benchmarks/results/*.json", "examples/*.py", "examples/results/*.json"),
+)
+LARGE = ("src/experiments/results/*.jsonl", "src/experiments/texts/*")  # which few pages read
 STAND_INS = HERE / "standins"
 START = ("pyodide.asm.wasm", "pyodide-lock.json", "python_stdlib.zip")  # what Python itself fetches
 
@@ -119,30 +125,21 @@ def reached(name: str, edges: dict[str, set[str]]) -> set[str]:
 # What the site serves
 
 
-def sources(root: Path) -> list[tuple[str, Path]]:
+def sources(root: Path) -> dict[str, Path]:
     """What is always there in the browser: the repository's own code, and small data."""
-    src = root / "src"
-    found = [*(src / "bptt").glob("*.py"), *(src / "experiments").glob("*.py")]
-    found += [src / "booktools" / f"{name}.py" for name in TOOLS]
-    found += [path for pattern in DATA for path in root.glob(pattern)]
-    return [
-        *((path.relative_to(root).as_posix(), path) for path in found),
-        *(
-            (f"src/{path.relative_to(STAND_INS).as_posix()}", path)
-            for path in STAND_INS.rglob("*.py")
-        ),
-        *(
-            (f"src/booktools/live/{name}", HERE / name)
-            for name in ("judge.py", "runner.py", "waiting.py")
-        ),
-    ]
+    tools = [f"src/booktools/{name}.py" for name in TOOLS]
+    stand_ins = matching(STAND_INS, "**/*.py")
+    return {
+        **matching(root, *SMALL),
+        **{place: root / place for place in tools},
+        **{f"src/{place}": path for place, path in stand_ins.items()},
+    }
 
 
-def stored(root: Path) -> list[tuple[str, Path]]:
-    """Rows and texts of the experiments."""
-    folder = root / "src" / "experiments"
-    found = [path for pattern in LARGE for path in folder.glob(pattern)]
-    return [(path.relative_to(root).as_posix(), path) for path in found]
+def matching(folder: Path, *patterns: str) -> dict[str, Path]:
+    """The files that fit these patterns, by their place in the folder."""
+    found = [path for pattern in patterns for path in folder.glob(pattern)]
+    return {path.relative_to(folder).as_posix(): path for path in found}
 
 
 def serve(app: Sphinx, exception: Exception | None) -> None:
@@ -160,8 +157,8 @@ def serve(app: Sphinx, exception: Exception | None) -> None:
         shutil.copytree(folder, python)
     packages = json.loads((folder / "pyodide-lock.json").read_bytes())["packages"]
     names: dict[str, Any] = {}
-    for name, found in (("book", sources(root)), ("experiments", stored(root))):
-        content = {path: file.read_bytes() for path, file in found}
+    for name, found in (("book", sources(root)), ("experiments", matching(root, *LARGE))):
+        content = {place: path.read_bytes() for place, path in found.items()}
         names[name] = kept(target, f"{name}.zip", archive(content))
     names["worker"] = kept(target, "worker.js", (HERE / "worker.js").read_bytes())
     names |= {
