@@ -78,13 +78,9 @@ def text_of(place: nodes.Node) -> str:
         return readable(place.astext()) + str(place.get("mark", ""))
     if isinstance(place, nodes.Text):
         return place.astext()
-    between = " " if isinstance(place, nodes.Element) and is_block(place) else ""
+    # where not words but blocks follow one another, one below the other
+    between = "" if isinstance(place, nodes.TextElement) else " "
     return between.join(map(text_of, place.children))
-
-
-def is_block(place: nodes.Element) -> bool:
-    """Whether the parts of an element are set one below the other."""
-    return not isinstance(place, nodes.TextElement)
 
 
 def clean(text: str) -> str:

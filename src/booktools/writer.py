@@ -102,9 +102,6 @@ class Rules(HTML5Translator):
         if is_fold(node.parent):
             self.body.append("<summary>")
             self.context.append("</summary>\n")
-        elif isinstance(node.parent, nodes.compound):  # the caption of a list of chapters
-            self.body.append('<p class="caption" role="heading" aria-level="2">')
-            self.context.append("</p>\n")
         else:
             super().visit_title(node)
 
