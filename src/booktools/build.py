@@ -31,13 +31,12 @@ from . import early, exercises
 from .cache import (
     ADDRESSES,
     ARITHMETIC,
-    MEASURED,
     digest,
     execution_cache,
-    files,
     is_executed,
     isolated,
     prune,
+    sources,
 )
 from .pages import Page
 
@@ -158,12 +157,10 @@ def write(root: Path, only: list[Page]) -> bool:
 
 def state_of(root: Path) -> str:
     """All that the site is made from, in one hash."""
-    settings = [path for path in root.glob("[!.]*") if path.is_file()]
-    sources = files(*(root / name for name in ("book", "src", "examples", "proofs", MEASURED)))
     chosen = (os.environ.get(name, "") for name in (*ADDRESSES, *ARITHMETIC))
     live = root / ".live" / "pyodide-lock.json"  # with it the cells of the site run
     brought = live.read_text(encoding="utf-8") if live.is_file() else ""
-    return digest(root, [*sources, *settings], *chosen, brought)
+    return digest(root, sources(root), *chosen, brought)
 
 
 def has_changed(root: Path, page: Page) -> bool:

@@ -7,7 +7,7 @@ its source, and rather too much than too little:
 - a string that names a file or folder below the chapter's folder, or the module's, or an f-string
   whose fixed parts fit one, counts for that file, or for all files of the folder;
 - ``Experiment("name", ...)`` counts for the stored rows of that name;
-- ``import_module`` of a computed name counts for all of the package before its last dot;
+- ``import_module`` counts for all modules of our packages, since its name may be computed;
 - where cells show sources or docstrings, comments and docstrings count as well.
 
 A path of which no part stands in the source is not seen: write it out.
@@ -37,7 +37,8 @@ RUNNER = code.RUNNER  # it reads the rows that others name
 RESULTS = RUNNER.with_name("results")
 LOOKS = {"Path", "open", "glob", "listdir", "scandir", "walk"}  # into a folder, which may be ".."
 # With these a chapter shows how a source is written.
-SHOWS_WORDS = {"getsource", "getsourcelines", "getdoc", "getcomments", "__doc__", "help"}
+SHOWS_WORDS = re.compile(r"\b(getsource|getsourcelines|getdoc|getcomments|__doc__|help)\b")
+BY_NAME = re.compile(r"\b(import_module|__import__)\b")
 # What a kernel may see of the reader's environment: where programs and packages are, what Windows
 # needs, and what chooses the arithmetic, which names the cache, too.
 ARITHMETIC = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
@@ -69,6 +70,13 @@ def files(*folders: Path) -> list[Path]:
     ]
 
 
+def sources(root: Path) -> list[Path]:
+    """All files of the repository that the site is made from."""
+    settings = [path for path in root.glob("[!.]*") if path.is_file()]
+    folders = ("book", "src", "examples", "proofs", MEASURED)
+    return [*files(*(root / name for name in folders)), *settings]
+
+
 def key(root: Path, page: Page) -> str:
     """What the outputs of a chapter depend on, in one hash."""
     written = tuple(cell.source for cell in page.cells)
@@ -85,7 +93,7 @@ def _key(root: Path, file: Path, written: tuple[str, ...], cells: str) -> str:
     modules = reached(cells, file)
     read = read_by(root, cells, file, modules)
     texts = {module: _text(module) for module in modules}
-    if not SHOWS_WORDS & _names(_tree(cells)):
+    if not SHOWS_WORDS.search(cells):
         texts = {module: code.without_words(text) for module, text in texts.items()}
     parts = list(written)
     parts += [f"{module.parent.name}.{module.stem} {texts[module]}" for module in sorted(texts)]
@@ -97,16 +105,9 @@ def _key(root: Path, file: Path, written: tuple[str, ...], cells: str) -> str:
 def reached(cells: str, path: Path) -> set[Path]:
     """The modules of our packages that a chapter's cells lead to."""
     found = code.followed(code.imported(cells, path))
-    while (
-        more := {
-            module
-            for text in (cells, *map(_text, found))
-            for package in _computed_imports(text)
-            for module in _modules(package)
-        }
-        - found
-    ):
-        found = code.followed(found | more)
+    if any(map(BY_NAME.search, (cells, *map(_text, found)))):
+        folders = (folder / package for package, folder in code.FOLDERS.items())
+        found |= {file for file in files(*folders) if file.suffix == ".py"}
     return found
 
 
@@ -118,26 +119,9 @@ def read_by(root: Path, cells: str, path: Path, modules: set[Path]) -> set[Path]
     return found
 
 
-@cache
-def _computed_imports(text: str) -> set[str]:
-    """The packages of ours from which a source imports a module by name: all, if it is unknown."""
-    found: set[str] = set()
-    for call in ast.walk(_tree(text)):
-        if isinstance(call, ast.Call) and _called(call) in ("import_module", "__import__"):
-            package = _pattern(call.args[0]).partition("*")[0] if call.args else ""
-            first, dot, _ = package.partition(".")
-            found |= {first} & code.FOLDERS.keys() if dot else code.FOLDERS.keys()
-    return found
-
-
 def _called(call: ast.Call) -> str:
     """The last name of what is called."""
     return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
-
-
-def _modules(package: str) -> list[Path]:
-    """All modules of one of our packages."""
-    return [path for path in files(code.FOLDERS[package] / package) if path.suffix == ".py"]
 
 
 @cache
@@ -183,13 +167,6 @@ def _pattern(node: ast.expr) -> str:
         case ast.Constant():
             return ""
     return "*"
-
-
-def _names(tree: ast.AST) -> set[str]:
-    """All names and attributes in a piece of code."""
-    nodes = list(ast.walk(tree))
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
 @cache

@@ -18,10 +18,8 @@ from sphinx.application import Sphinx
 from .mathematics import HERE
 
 FOLDER = HERE / "theme" / "explorables"
-NAMES = (
-    *("summands", "network", "matrix", "truncation", "reading", "vanishing", "gates"),
-    *("tape", "scan", "online"),
-)
+SHARED = {"arithmetic", "shared"}
+NAMES = sorted({path.stem for path in FOLDER.glob("*.mjs")} - SHARED)
 TAG = "tag_explorable-"
 DATA = re.compile(
     r'<script type="application/json" data-explorable="(?P<name>\w+)">(?P<json>.*)</script>'
@@ -30,9 +28,8 @@ DATA = re.compile(
 
 def entries() -> list[Path]:
     """What is bundled: the style, what is shared, and each explorable."""
-    return [
-        FOLDER / name for name in ("explorables.css", "common.js", *(f"{n}.mjs" for n in NAMES))
-    ]
+    names = ("explorables.css", "common.js", *(f"{name}.mjs" for name in NAMES))
+    return [FOLDER / name for name in names]
 
 
 def take_data(app: Sphinx, doctree: nodes.document) -> None:

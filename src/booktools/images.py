@@ -32,10 +32,6 @@ def visit_image(self: Any, node: nodes.image) -> None:
         self.body.append(self.emptytag(node, "img", "", CLASS=theme, loading="lazy", **given))
 
 
-def depart_image(self: Any, node: nodes.image) -> None:
-    """Nothing is open."""
-
-
 def in_the_dark(source: Path) -> str:
     """A drawing in the colours of the dark page."""
     text = source.read_text(encoding="utf-8")
@@ -49,15 +45,14 @@ def size(source: Path) -> tuple[int, int]:
     _, drawing = next(ElementTree.iterparse(source, events=["start"]))
     width, height = (drawing.get(side, "") for side in ("width", "height"))
     try:
-        return round(PIXELS * float(width.removesuffix("pt"))), round(
-            PIXELS * float(height.removesuffix("pt"))
-        )
+        wide, high = (PIXELS * float(side.removesuffix("pt")) for side in (width, height))
     except ValueError:
         raise ValueError(
             f"{source}: got width {width!r} and height {height!r}, needs numbers of points"
         ) from None
+    return round(wide), round(high)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.add_node(nodes.image, override=True, html=(visit_image, depart_image))
+    app.add_node(nodes.image, override=True, html=(visit_image, None))
     return {"parallel_read_safe": True}

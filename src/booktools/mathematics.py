@@ -24,7 +24,7 @@ from .writer import SCROLLS
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
-EM, PADDING = 1.1, 0.6  # of displays, in rem; in book.css
+EM, PADDING = 1.1, 0.6  # of displays, in rem; in article.css
 NARROW = 12.0  # em of a display that a screen of 320 pixels shows
 
 INSTALL = ("ci", "--omit=dev", "--ignore-scripts", "--no-fund", "--no-audit")
@@ -98,7 +98,7 @@ def typeset(tex: str, display: bool, macros: str) -> dict[str, Any]:
 
 
 def height(tex: str, macros: dict[str, str]) -> float:
-    """The height of a display in rem, as book.css sets it."""
+    """The height of a display in rem, as article.css sets it."""
     box = typeset(tex, True, json.dumps(macros))
     return PADDING + EM * (max(0.909, box.get("height", 0)) + max(0.347, box.get("depth", 0)))
 

@@ -78,13 +78,9 @@ def text_of(place: nodes.Node) -> str:
         return readable(place.astext()) + str(place.get("mark", ""))
     if isinstance(place, nodes.Text):
         return place.astext()
-    between = " " if isinstance(place, nodes.Element) and is_block(place) else ""
+    # where not words but blocks follow one another, one below the other
+    between = "" if isinstance(place, nodes.TextElement) else " "
     return between.join(map(text_of, place.children))
-
-
-def is_block(place: nodes.Element) -> bool:
-    """Whether the parts of an element are set one below the other."""
-    return not isinstance(place, nodes.TextElement)
 
 
 def clean(text: str) -> str:
@@ -163,7 +159,7 @@ def is_solution(place: nodes.Element) -> bool:
     """Whether an element is part of a solution."""
     up: Any = place
     while up is not None and not is_section(up):
-        if up.get("type") == "solution" or "solution" in up["classes"]:
+        if "solution" in up["classes"]:
             return True
         up = up.parent
     return False
@@ -205,9 +201,7 @@ def entry(place: nodes.Element, above: list[str]) -> dict[str, Any]:
         "id": [*place["ids"], *head["ids"]][0],
         "title": clean(text_of(head)),
         "above": above,
-        "terms": [],
         "text": clean(" ".join(map(text_of, rest))),
-        "aside": "",
     }
 
 
@@ -228,9 +222,7 @@ def name_of_package(place: addnodes.desc, above: list[str]) -> dict[str, Any]:
         "name": signature["fullname"],
         "title": signature["fullname"],
         "above": above,
-        "terms": [],
         "text": " ".join(inner),
-        "aside": "",
     }
 
 

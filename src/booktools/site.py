@@ -44,13 +44,9 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         return
     html = Path(app.outdir)
     front, title = f"{app.config.root_doc}.html", app.config.html_title
-    write(html / "index.html", ROOT.format(policy=POLICY, front=front, title=title))
+    root = ROOT.format(policy=POLICY, front=front, title=title)
+    (html / "index.html").write_text(root, encoding="utf-8", newline="\n")
     sweep(html)
-
-
-def write(path: Path, text: str) -> None:
-    """The same bytes on every system."""
-    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def sweep(html: Path) -> None:

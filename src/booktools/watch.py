@@ -14,7 +14,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from .cache import MEASURED, files
+from .cache import MEASURED, sources
 
 PAUSE = 0.3  # seconds between two looks, and until a series of changes has come to an end
 # A script of the site's own host, which is all that the pages' policy allows.
@@ -77,9 +77,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 def seen(root: Path) -> dict[Path, int]:
     """When each source was last written."""
-    settings = [path for path in root.glob("[!.]*") if path.is_file()]
-    found = [*files(root / "book", root / "src", root / MEASURED), *settings]
-    return {path: path.stat().st_mtime_ns for path in found if path.exists()}
+    return {path: path.stat().st_mtime_ns for path in sources(root) if path.exists()}
 
 
 def changes(root: Path, before: dict[Path, int]) -> Iterator[set[Path]]:

@@ -83,10 +83,10 @@ class Rules(HTML5Translator):
 
     def visit_table(self, node: nodes.Element) -> None:
         self.body.append(f'<div class="table-box"{SCROLLS.format("table")}>')
-        HTML5Translator.visit_table(self, node)  # not the theme's, which has a box of its own
+        super().visit_table(node)
 
     def depart_table(self, node: nodes.Element) -> None:
-        HTML5Translator.depart_table(self, node)
+        super().depart_table(node)
         self.body.append("</div>\n")
 
     def visit_admonition(self, node: nodes.Element, name: str = "") -> None:
@@ -102,9 +102,6 @@ class Rules(HTML5Translator):
         if is_fold(node.parent):
             self.body.append("<summary>")
             self.context.append("</summary>\n")
-        elif isinstance(node.parent, nodes.compound):  # the caption of a list of chapters
-            self.body.append('<p class="caption" role="heading" aria-level="2">')
-            self.context.append("</p>\n")
         else:
             super().visit_title(node)
 
@@ -112,14 +109,6 @@ class Rules(HTML5Translator):
 def is_fold(node: nodes.Node | None) -> bool:
     """Whether a box is folded until the reader opens it."""
     return isinstance(node, nodes.Admonition) and "dropdown" in node["classes"]
-
-
-def visit_solution(self: Rules, node: nodes.Element) -> None:
-    self.visit_admonition(node)
-
-
-def depart_solution(self: Rules, node: nodes.Element) -> None:
-    self.depart_admonition(node)
 
 
 def visit_hidden(self: Rules, node: nodes.Element) -> None:
@@ -152,19 +141,19 @@ def tidy(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def choose(app: Sphinx) -> None:
-    """Let the builder write pages and code as above."""
+    """Let the builder write code as above."""
     builder: Any = app.builder
     if builder.format == "html":
         builder.highlighter.formatter = Formatter
-        theirs = app.registry.translators.get(builder.name, builder.default_translator_class)
-        app.set_translator(builder.name, type("Translator", (Rules, theirs), {}), override=True)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     for extension in ("myst_nb", "sphinx_exercise"):  # which know these nodes first
         app.setup_extension(extension)
     app.add_node(HideCodeCellNode, override=True, html=(visit_hidden, depart_hidden))
-    app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
-    app.connect("builder-inited", choose, priority=900)  # after the theme
+    as_boxes = (Rules.visit_admonition, Rules.depart_admonition)
+    app.add_node(solution_node, override=True, html=as_boxes)
+    app.set_translator("html", Rules)
+    app.connect("builder-inited", choose)
     app.connect("doctree-resolved", tidy, priority=950)
     return {"parallel_read_safe": True}

@@ -39,7 +39,6 @@ json.loads(Path("../benchmarks/results/growth.json").read_text())
 """,
     "shows words": "import inspect\nfrom bptt import unroll\ninspect.getsource(unroll)\n",
     "computes an import": "import importlib\nimportlib.import_module(f'experiments.{1}')\n",
-    "computes any import": "import importlib\nname = '?'\nimportlib.import_module(name)\n",
     "computes a file": "open(f'../benchmarks/results/{1}.json')\n",
     "reads a folder": "import os\nos.listdir('../benchmarks/results')\n",
     "looks above": "from pathlib import Path\nlist(Path('..').rglob('*.json'))\n",
@@ -80,8 +79,7 @@ DEPENDS = {
     | {"src/experiments/results/long.jsonl", "src/experiments/texts/a.txt"}
     | {"benchmarks/results/growth.json"},
     "shows words": BPTT,
-    "computes an import": IN_EXPERIMENTS,
-    "computes any import": CODE | IN_EXPERIMENTS,
+    "computes an import": CODE | IN_EXPERIMENTS,
     "computes a file": {"benchmarks/results/growth.json", "benchmarks/results/peers.json"},
     "reads a folder": {"benchmarks/results/growth.json", "benchmarks/results/peers.json"},
     "looks above": RESULTS,
@@ -107,7 +105,7 @@ def key(root, cells, prose=""):
     """The key of a chapter, as a new process finds it."""
     file = root / "book" / "chapter.md"
     file.write_text(f"{FRONT}{cells}```\n{prose}")
-    for function in (cache._key, cache._data, cache._computed_imports):
+    for function in (cache._key, cache._data):
         function.cache_clear()
     return cache.key(root, pages.read("book/chapter", file, ()))
 
@@ -149,7 +147,7 @@ def test_no_chapter_of_the_book_reads_all(file):
     page = pages.read(file.stem, file, ())
     cells = "\n".join(pages.python(cell.source) for cell in page.cells)
     texts = [cells, *map(cache._text, cache.reached(cells, file))]
-    assert [text for text in texts if cache._computed_imports(text)] == []
+    assert [text for text in texts if cache.BY_NAME.search(text)] == []
 
 
 def test_prose_does_not_count_and_cells_settings_and_arithmetic_do(root, monkeypatch):

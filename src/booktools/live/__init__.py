@@ -12,7 +12,6 @@ import json
 import shutil
 import sys
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from myst_nb.core.read import read_myst_markdown_notebook
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from booktools.live.waiting import imported
 from booktools.offers import is_notebook
 from booktools.packed import archive
 from booktools.palette import IN_THE_DARK
@@ -33,9 +33,15 @@ ENTRIES = [
 ]
 OWN = ("bptt", "booktools", "experiments")  # packages of this repository
 PRESENT = {*OWN, *sys.stdlib_module_names}
-TOOLS = ("__init__", "checks", "frameworks", "palette", "passage", "style", "tables")  # for cells
-DATA = ("benchmarks/results/*.json", "examples/*.py", "examples/results/*.json")
-LARGE = ("results/*.jsonl", "texts/*")  # of experiments, which few pages read
+TOOLS = (  # of booktools, for cells and for what runs them
+    *("__init__", "checks", "frameworks", "palette", "passage", "style", "tables"),
+    *("live/judge", "live/runner", "live/waiting"),
+)
+SMALL = (
+    *("src/bptt/*.py", "src/experiments/*.py"),
+    *("benchmarks/results/*.json", "examples/*.py", "examples/results/*.json"),
+)
+LARGE = ("src/experiments/results/*.jsonl", "src/experiments/texts/*")  # which few pages read
 STAND_INS = HERE / "standins"
 START = ("pyodide.asm.wasm", "pyodide-lock.json", "python_stdlib.zip")  # what Python itself fetches
 
@@ -86,8 +92,8 @@ def needs(root: Path) -> dict[str, list[str]]:
             name = ".".join(parts).removesuffix(".__init__")
             tree = ast.parse(path.read_text(encoding="utf-8"))
             within = name if path.stem == "__init__" else name.rpartition(".")[0]
-            first[name] = {*around(name), *imports(tree.body, within)}
-            called[name] = {*imports(ast.walk(tree), within)}
+            first[name] = {*around(name), *imported(tree.body, within)}
+            called[name] = {*imported(ast.walk(tree), within)}
     edges = {name: found & first.keys() for name, found in first.items()}
     found = {
         name: called[name].union(*(first[other] for other in reached(name, edges)))
@@ -106,19 +112,6 @@ def around(name: str) -> list[str]:
     return [".".join(parts[:k]) for k in range(1, len(parts))]
 
 
-def imports(statements: Iterable[ast.AST], package: str) -> Iterator[str]:
-    """What statements in a module of this package import: of ``from a import b`` a and a.b."""
-    for node in statements:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            up = package.split(".")
-            base = ".".join([*up[: len(up) - node.level + 1], node.module or ""]).strip(".")
-            found = base if node.level else str(node.module)
-            yield found
-            yield from (f"{found}.{alias.name}" for alias in node.names)
-
-
 def reached(name: str, edges: dict[str, set[str]]) -> set[str]:
     """A module and all of ours that it imports, directly or not."""
     found, waiting = set(), [name]
@@ -132,30 +125,21 @@ def reached(name: str, edges: dict[str, set[str]]) -> set[str]:
 # What the site serves
 
 
-def sources(root: Path) -> list[tuple[str, Path]]:
+def sources(root: Path) -> dict[str, Path]:
     """What is always there in the browser: the repository's own code, and small data."""
-    src = root / "src"
-    found = [*(src / "bptt").glob("*.py"), *(src / "experiments").glob("*.py")]
-    found += [src / "booktools" / f"{name}.py" for name in TOOLS]
-    found += [path for pattern in DATA for path in root.glob(pattern)]
-    return [
-        *((path.relative_to(root).as_posix(), path) for path in found),
-        *(
-            (f"src/{path.relative_to(STAND_INS).as_posix()}", path)
-            for path in STAND_INS.rglob("*.py")
-        ),
-        *(
-            (f"src/booktools/live/{name}", HERE / name)
-            for name in ("judge.py", "runner.py", "waiting.py")
-        ),
-    ]
+    tools = [f"src/booktools/{name}.py" for name in TOOLS]
+    stand_ins = matching(STAND_INS, "**/*.py")
+    return {
+        **matching(root, *SMALL),
+        **{place: root / place for place in tools},
+        **{f"src/{place}": path for place, path in stand_ins.items()},
+    }
 
 
-def stored(root: Path) -> list[tuple[str, Path]]:
-    """Rows and texts of the experiments."""
-    folder = root / "src" / "experiments"
-    found = [path for pattern in LARGE for path in folder.glob(pattern)]
-    return [(path.relative_to(root).as_posix(), path) for path in found]
+def matching(folder: Path, *patterns: str) -> dict[str, Path]:
+    """The files that fit these patterns, by their place in the folder."""
+    found = [path for pattern in patterns for path in folder.glob(pattern)]
+    return {path.relative_to(folder).as_posix(): path for path in found}
 
 
 def serve(app: Sphinx, exception: Exception | None) -> None:
@@ -173,8 +157,8 @@ def serve(app: Sphinx, exception: Exception | None) -> None:
         shutil.copytree(folder, python)
     packages = json.loads((folder / "pyodide-lock.json").read_bytes())["packages"]
     names: dict[str, Any] = {}
-    for name, found in (("book", sources(root)), ("experiments", stored(root))):
-        content = {path: file.read_bytes() for path, file in found}
+    for name, found in (("book", sources(root)), ("experiments", matching(root, *LARGE))):
+        content = {place: path.read_bytes() for place, path in found.items()}
         names[name] = kept(target, f"{name}.zip", archive(content))
     names["worker"] = kept(target, "worker.js", (HERE / "worker.js").read_bytes())
     names |= {

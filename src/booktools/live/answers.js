@@ -1,21 +1,15 @@
 // Answers to exercises: written in the editor, judged by Python.
-const element = (name, text) => {
-  const made = document.createElement(name);
-  // `code` is code
-  text.split("`").forEach((part, k) => {
-    made.append(k % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part);
-  });
-  return made;
-};
+import { make } from "../theme/make.js";
 
-const pre = (text) => Object.assign(document.createElement("pre"), { textContent: text.trimEnd() });
+// A paragraph, in which `code` is code.
+const paragraph = (text) => make("p", {}, ...text.split("`").map((part, k) => (k % 2 ? make("code", {}, part) : part)));
 
 const show = (place, { passes, said, line, hint, printed }, tries) => {
   place.className = passes ? "passes" : "wrong";
-  place.append(element("p", `${passes ? "✓" : "✗ Not yet."} ${line ? `Line ${line}: ` : ""}${said}`));
-  if (hint) place.append(element("p", `Hint: ${hint}`));
-  else if (!passes && tries > 1) place.append(element("p", "Stuck? The solution is folded, below."));
-  if (printed) place.append(element("p", "Your code printed:"), pre(printed));
+  place.append(paragraph(`${passes ? "✓" : "✗ Not yet."} ${line ? `Line ${line}: ` : ""}${said}`));
+  if (hint) place.append(paragraph(`Hint: ${hint}`));
+  else if (!passes && tries > 1) place.append(paragraph("Stuck? The solution is folded, below."));
+  if (printed) place.append(paragraph("Your code printed:"), make("pre", {}, printed.trimEnd()));
 };
 
 export const answers = ({ address, editor, judge }) => {

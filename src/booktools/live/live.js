@@ -1,4 +1,6 @@
 // Buttons on the cells. Nothing else is loaded before one of them is pressed.
+import { make, script } from "../theme/make.js";
+
 const { content_root: root, page } = document.documentElement.dataset;
 const about = "Python did not start: ";
 let session;
@@ -10,13 +12,7 @@ const begin = async () => {
   const answer = await fetch(`${root}_live/index.json`, { cache: "no-cache" }).catch(() => ({}));
   if (!answer.ok) throw "the server did not answer. Is there a connection?";
   const index = await answer.json();
-  await new Promise((done, failed) => {
-    const script = document.createElement("script");
-    script.src = `${root}_static/${index.session}`;
-    script.onload = done;
-    script.onerror = () => failed(`${index.session} did not come.`);
-    document.head.append(script);
-  });
+  await script(`${root}_static/${index.session}`);
   return liveSession(index, root, page);
 };
 
@@ -26,10 +22,7 @@ const ask = async (what, cell, tools) => {
     await (await (session ??= begin()))[what](cell);
   } catch (error) {
     session = undefined;
-    const said = document.createElement("p");
-    said.setAttribute("role", "alert");
-    said.textContent = about + (error.message ?? error);
-    tools.append(said);
+    tools.append(make("p", { role: "alert", textContent: about + (error.message ?? error) }));
   }
 };
 
@@ -53,14 +46,10 @@ for (const box of document.querySelectorAll(".answer")) {
 for (const cell of document.querySelectorAll(".cell[data-cell]")) {
   const input = cell.querySelector(".cell_input");
   if (!input) continue;
-  const tools = document.createElement("div");
-  tools.className = "live";
-  for (const [what, name] of [["run", "Run"], ["edit", "Edit"]]) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = name;
-    button.onclick = () => ask(what, +cell.dataset.cell, tools);
-    tools.append(button);
+  const tools = make("div", { className: "live" });
+  for (const [what, textContent] of [["run", "Run"], ["edit", "Edit"]]) {
+    const onclick = () => ask(what, +cell.dataset.cell, tools);
+    tools.append(make("button", { type: "button", textContent, onclick }));
   }
   input.append(tools);
   const kept = localStorage.getItem(`live ${page} ${cell.dataset.cell}`);

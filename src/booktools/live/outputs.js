@@ -1,11 +1,11 @@
 // What a cell has given, where its old output stood; and the lines of what it has checked.
-const element = (name, properties) => Object.assign(document.createElement(name), properties);
+import { make } from "../theme/make.js";
 
 // A figure for each theme, as the page has them.
 const figures = (svg, alt) => {
   const twin = Object.entries(self.liveColours).reduce((text, [a, b]) => text.replaceAll(a, b), svg);
   return [["in-light", svg], ["in-dark", twin]].map(([className, text]) =>
-    element("img", { className, alt, src: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}` }));
+    make("img", { className, alt, src: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}` }));
 };
 
 const block = (output, old) => {
@@ -16,12 +16,11 @@ const block = (output, old) => {
   if (output.markdown) return [self.liveRender(output.markdown)];
   if (output.error) {
     const where = output.line ? `Line ${output.line}: ` : "";
-    const trace = element("details", {});
-    trace.append(element("summary", { textContent: "Where" }), element("pre", { textContent: output.trace.join("") }));
-    const said = element("pre", { className: "error", textContent: where + output.error });
+    const said = make("pre", { className: "error" }, where + output.error);
+    const trace = make("details", {}, make("summary", {}, "Where"), make("pre", {}, output.trace.join("")));
     return output.trace.length > 1 ? [said, trace] : [said];
   }
-  return [element("pre", { textContent: (output.text ?? output.value).replace(/\n$/, "") })];
+  return [make("pre", {}, (output.text ?? output.value).replace(/\n$/, ""))];
 };
 
 // The lines below equations: ✓ and what was found, or ✗ and both values.
@@ -47,9 +46,7 @@ export const show = (cell, outputs, label) => {
   check(cell, outputs);
   const old = cell.querySelector(":scope > .cell_output");
   const figure = old?.querySelector("figure");
-  const live = element("div", { className: "cell_output live-output" });
-  live.setAttribute("role", "group");
-  live.setAttribute("aria-label", label);
+  const live = make("div", { className: "cell_output live-output", role: "group", ariaLabel: label });
   for (const output of outputs.filter((one) => !one.check)) {
     const parts = block(output, old);
     if (!output.svg || !figure) live.append(...parts);

@@ -2,15 +2,9 @@
 import { answers } from "./answers.js";
 import { keep, forget, kept } from "./offline.js";
 import { show } from "./outputs.js";
+import { make, script } from "../theme/make.js";
 
 const PATIENCE = 30000; // without a byte or a word from the worker
-
-const script = (address) =>
-  new Promise((done, failed) => {
-    const part = Object.assign(document.createElement("script"), { src: address, onload: done });
-    part.onerror = () => failed(new Error(`${address.replace(/^.*\//, "")} did not come. Is there a connection?`));
-    document.head.append(part);
-  });
 
 // Python, in a worker that ends when it is stopped.
 class Python {
@@ -69,8 +63,7 @@ class Python {
 }
 
 self.liveSession = async (index, root, page) => {
-  const style = Object.assign(document.createElement("link"), { rel: "stylesheet", href: `${root}_static/${index.style}` });
-  document.head.append(style);
+  document.head.append(make("link", { rel: "stylesheet", href: `${root}_static/${index.style}` }));
   self.liveColours = index.colours;
   self.liveMacros = index.macros;
   const folder = new URL(`${root}_live/`, location.href).href;
@@ -87,10 +80,7 @@ self.liveSession = async (index, root, page) => {
   const at = (number) => plan.findIndex((cell) => cell.number === number);
 
   // The panel: what Python does, and what can be asked of it.
-  const panel = document.createElement("aside");
-  panel.className = "live-panel";
-  panel.hidden = true;
-  panel.setAttribute("aria-label", "Python on this page");
+  const panel = make("aside", { className: "live-panel", hidden: true, ariaLabel: "Python on this page" });
   panel.innerHTML = `<p role="status"></p>
 <div class="row"><progress aria-label="Progress"></progress>
 <button type="button" data-do="stop">Stop</button>
@@ -254,7 +244,7 @@ self.liveSession = async (index, root, page) => {
     tools.querySelector(".reset")?.remove();
     if (cell.text === cell.source) return localStorage.removeItem(name(cell.number));
     localStorage.setItem(name(cell.number), JSON.stringify({ of: cell.source, text: cell.text }));
-    const reset = Object.assign(document.createElement("button"), { type: "button", className: "reset", textContent: "Reset" });
+    const reset = make("button", { type: "button", className: "reset", textContent: "Reset" });
     reset.onclick = () => {
       cell.text = cell.source;
       cell.editor?.set(cell.source);
@@ -269,12 +259,10 @@ self.liveSession = async (index, root, page) => {
     const pre = cell.element?.querySelector(".cell_input pre");
     if (!pre) continue;
     cell.shown = pre.innerHTML;
-    if (cell.text !== cell.source) pre.textContent = cell.text;
-    if (cell.text !== cell.source || cell.element.classList.contains("edited")) {
-      if (cell.text === cell.source) pre.textContent = cell.source;
-      cell.shown = new Option(cell.source).innerHTML; // its colours are gone
-      edited(cell);
-    }
+    if (cell.text === cell.source && !cell.element.classList.contains("edited")) continue;
+    pre.textContent = cell.text;
+    cell.shown = new Option(cell.source).innerHTML; // its colours are gone
+    edited(cell);
   }
 
   return {

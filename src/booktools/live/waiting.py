@@ -6,19 +6,21 @@ binds, and what concerns such names alone, as ``style.use()`` does, waits with i
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import resolve_name
 from typing import NamedTuple
 
 from booktools.checks import names
 
 
-def imported(statement: ast.AST) -> Iterator[str]:
-    """The modules that a statement imports: of ``from a import b`` a and a.b."""
-    for node in ast.walk(statement):
+def imported(nodes: Iterable[ast.AST], package: str = "__main__") -> Iterator[str]:
+    """What these import, in a module of this package: of ``from a import b`` a and a.b."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = resolve_name("." * node.level + (node.module or ""), package)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 class Waiting(NamedTuple):
@@ -44,7 +46,7 @@ class Imports:
     def missing(self, statement: ast.AST) -> set[str]:
         """The packages that a statement imports, of those that are not loaded and can be."""
         found: set[str] = set()
-        for module in imported(statement):
+        for module in imported(ast.walk(statement)):
             found |= {*self.needs.get(module, []), module.partition(".")[0]}
         return found & self.there - self.loaded
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from packaging.utils import parse_wheel_filename
+
 DISTRIBUTION = "https://cdn.jsdelivr.net/pyodide/v{version}/full/"  # as Pyodide itself has it
 COMPILED = ("numpy", "contourpy", "kiwisolver", "pillow", "matplotlib")
 LOCKED = Path(__file__).with_name("wheels.txt")
@@ -28,7 +30,6 @@ SPARE = re.compile(
     r"|mpl-data/fonts/ttf/(DejaVuSerif|DejaVuSansMono-|DejaVuSans-BoldOblique|DejaVuSansDisplay)"
     r"|backends/(web_backend|qt_editor|backend_(gtk|qt|wx|tk|web|nbagg|macosx|cairo|pgf|ps|pdf)))"
 )
-WITHOUT = {"fonttools", "pytz", "matplotlib-pyodide"}  # serve PDF, pandas, and a page's canvas
 CORE = ("pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
 
 
@@ -71,20 +72,19 @@ def lightened(wheel: bytes) -> bytes:
     return sink.getvalue()
 
 
-def entry(file: Path, depends: list[str]) -> dict[str, Any]:
-    """What Pyodide's loader must know of a wheel."""
-    name, version = file.name.split("-")[:2]
+def entry(file: Path) -> dict[str, Any]:
+    """What Pyodide's loader must know of a wheel, but for what it depends on."""
+    name, version, *_ = parse_wheel_filename(file.name)
     with zipfile.ZipFile(file) as archive:
         tops = {Path(path).parts[0] for path in archive.namelist() if path.endswith((".py", ".so"))}
     imports = {top.split(".")[0] for top in tops if not top.endswith(".dist-info")}
     return {
-        "name": name.replace("_", "-").lower(),
-        "version": version,
+        "name": name,
+        "version": str(version),
         "file_name": file.name,
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "size": file.stat().st_size,
         "imports": sorted(imports),
-        "depends": depends,
         "install_dir": "site",
         "package_type": "package",
         "unvendored_tests": False,
@@ -106,13 +106,10 @@ def bring(root: Path, folder: Path | None) -> Path:
             data = lightened(data) if name == "matplotlib" else data
             (new / packages[name]["file_name"]).write_bytes(data)
         pure(new)
-        entries = {}
-        for file in sorted(new.glob("*.whl")):
-            name = file.name.split("-")[0].replace("_", "-").lower()
+        entries = {one["name"]: one for one in map(entry, new.glob("*.whl"))}
+        for name, one in entries.items():  # of what is not brought, no cell asks for anything
             known = packages.get(name, {}).get("depends", [])
-            entries[name] = entry(file, [other for other in known if other not in WITHOUT])
-        for one in entries.values():
-            one["depends"] = [name for name in one["depends"] if name in entries]
+            one["depends"] = [other for other in known if other in entries]
         for name in CORE:
             shutil.copyfile(source / name, new / name)
         text = json.dumps({"info": lock["info"], "packages": entries}, indent=1, sort_keys=True)

@@ -5,12 +5,8 @@ import { SCRIPTS } from "./scripts.js";
 
 const FIELDS = { title: 3, above: 1, terms: 1.5, text: 1, lead: 0.4, aside: 0.3 };
 const SAME = 0.7; // what another name of a thing counts
-const LETTER = 0.3; // what a word of one letter counts
-const ALL = 1.5; // how much it counts that a section has all that is asked for
-const NAMED = 1; // how much it counts that a title is asked for whole
-const WHOLE = 4; // by how much it counts more that a text has a question of three words and more as it is
-const BEGUN = 2; // by how much it counts more that a title begins with just what is asked
-const LEAST = 0.1; // what counts less than this part of the first is not shown
+const WHOLE = 4; // by how much it counts more that a text has a question of several words as it is
+const LEAST = 0.2; // what counts less than this part of the first is not shown
 const SHOWN = 180; // characters of a snippet
 const SIGN = "(?:(?![⁰¹²³⁴⁵⁶⁷⁸⁹])[\\p{L}\\p{N}])"; // of a word; a power is none of its own
 const WORD = new RegExp(`${SIGN}+(?:_${SIGN}+)*`, "gu");
@@ -73,7 +69,6 @@ export const finder = ({ book, words }) => {
       .map((field) => ` ${wordsOf([section[field]].flat().join(" / ")).map(({ word }) => word).join(" ")} `)
       .join("/"),
   );
-  const titles = sections.map(({ title }) => wordsOf(title).map(({ word }) => word));
   const holds = (key, terms) => streams[key].includes(` ${terms.join(" ")} `);
 
   const names = new Map(); // of the package: with and without their class
@@ -104,16 +99,12 @@ export const finder = ({ book, words }) => {
   }
 
   const cache = new Map();
-  const lookUp = (terms, { prefix, near }) => {
+  const lookUp = (terms, { prefix = false, near = false } = {}) => {
     const key = `${terms.join(" ")}${prefix ? "*" : ""}${near ? "~" : ""}`;
     if (!cache.has(key)) {
       const options = { boost: FIELDS, combineWith: "AND", tokenize: (text) => text.split(" ") };
       const text = terms.join(" ");
-      let found = index.search(text, options);
-      if (prefix) {
-        const weights = { prefix: 0.5, fuzzy: 0 };
-        found = found.concat(index.search(text, { ...options, prefix: true, weights }));
-      }
+      let found = index.search(text, { ...options, prefix });
       for (const slips of near ? [1, 2, 3] : []) {
         if (found.length) break;
         const fuzzy = (term) => Math.min(slips, Math.floor((term.length - 1) / 3)) || false;
@@ -172,45 +163,35 @@ export const finder = ({ book, words }) => {
       note(id, score * together, part, matched);
     }
     for (const other of others)
-      for (const { id, score, terms: matched } of lookUp(other, { near: false }))
+      for (const { id, score, terms: matched } of lookUp(other))
         if (holds(id, other)) note(id, (SAME * score * terms.length) / other.length, 1, matched);
     return best;
   };
-
-  // The part of a section's title that is asked for.
-  const named = (key, matched) => {
-    const telling = titles[key].filter((word) => !idle.has(word));
-    return telling.length ? telling.filter((word) => matched.includes(word)).length / telling.length : 0;
-  };
-
-  // Whether a title begins with what is asked, little words and all.
-  const begins = (key, asked) => asked.length > 1 && asked.every((word, k) => word === titles[key][k]);
 
   const ranked = (query) => {
     const units = unitsOf(query);
     const asked = wordsOf(query).map(({ word }) => word);
     const typing = !/\s$/.test(query);
-    const sizes = units.map(({ terms }) => terms.reduce((sum, { length }) => sum + (length > 1 ? 1 : LETTER), 0));
-    const total = sizes.reduce((sum, size) => sum + size, 0);
+    const total = units.reduce((sum, { terms }) => sum + terms.length, 0);
     const scores = new Map();
     units.forEach((unit, k) => {
       for (const [id, { score, part, matched }] of foundBy(unit, typing && k === units.length - 1)) {
         const known = scores.get(id) ?? { score: 0, matched: [], covered: 0 };
-        known.score += (score * sizes[k]) / unit.terms.length;
-        known.covered += (part * sizes[k]) / total;
+        known.score += score;
+        known.covered += (part * unit.terms.length) / total;
         known.matched.push(...matched);
         scores.set(id, known);
       }
     });
     return [...scores]
       .map(([key, { score, covered, matched }]) => {
-        const plain = score * covered ** ALL * (1 + NAMED * named(key, matched)) * sections[key].weight;
-        const whole = asked.length > 2 && holds(key, asked) ? WHOLE : 1;
+        const plain = score * covered * sections[key].weight;
+        const whole = asked.length > 1 && holds(key, asked) ? WHOLE : 1;
         return {
           key,
           matched: new Set(matched.filter((word) => !idle.has(word) || units[0].idle)),
           plain, // by which the others are measured
-          score: plain * whole * (begins(key, asked) ? BEGUN : 1),
+          score: plain * whole,
         };
       })
       .sort((one, other) => other.score - one.score || one.key - other.key)
@@ -250,7 +231,7 @@ export const finder = ({ book, words }) => {
   };
 
   // The part of a section's text that has most of what was found.
-  const snippet = ({ text, aside }, matched) => {
+  const snippet = ({ text, aside = "" }, matched) => {
     const has = (body) => wordsOf(body).some(({ word }) => matched.has(word));
     const body = has(text) || !has(aside) ? text : aside;
     const places = wordsOf(body).filter(({ word }) => matched.has(word));

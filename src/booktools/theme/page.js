@@ -1,3 +1,5 @@
+import { make } from "./make.js";
+
 const root = document.documentElement;
 
 // Copying a formula gives its TeX.
@@ -109,10 +111,7 @@ document.addEventListener("keydown", (event) => {
 
 // Code can be copied.
 for (const pre of document.querySelectorAll(".cell_input pre, .highlight-python pre")) {
-  const copy = document.createElement("button");
-  copy.className = "copy";
-  copy.type = "button";
-  copy.textContent = "Copy";
+  const copy = make("button", { className: "copy", type: "button", textContent: "Copy" });
   copy.addEventListener("click", async () => {
     await navigator.clipboard.writeText(pre.textContent);
     copy.textContent = "Copied";

@@ -1,7 +1,7 @@
 // How does what was written at step 1 reach the end? (book/gates.md)
 
 import { carousel, paths, sum } from "./arithmetic.mjs";
-import { canvas, clamp, formula, html, nice, part, show, slider, upgrade } from "./shared.mjs";
+import { canvas, clamp, html, lead, nice, part, rounded, show, slider, ticks, upgrade } from "./shared.mjs";
 
 const T = 10;
 const [OPEN, HALF, CLOSED] = [0.98, 0.5, 0.02]; // a logistic function reaches neither 1 nor 0
@@ -50,10 +50,7 @@ function view(model) {
     const y = (value) => CELL.base - (CELL.unit * value) / most;
 
     pen.text("head cell", 0, 14, '"bars: cell state "c_t"; dots: "h_t"; rings: offered "g_t', "start");
-    [most, 0, -most].forEach((value, i) => {
-      pen.line(`grid${i}`, GUTTER, y(value), width, y(value), value ? "ex-grid" : "ex-axis");
-      pen.text(`tick${i}`, GUTTER - 6, y(value) + 4, `"${show(value)}"`, "end", "ex-small");
-    });
+    pen.scale("cell", ticks([most, 0, -most]), y, GUTTER, width, 0);
     for (let t = 1; t <= T; t++) {
       pen.bar(`c${t}`, x(t), Math.min(30, column * 0.5), y(0), y(s.c[t]), "ex-bar ex-V");
       pen("circle", `g${t}`, { cx: x(t), cy: y(offered[t - 1]), r: 4, class: "ex-offered" });
@@ -135,9 +132,9 @@ function view(model) {
       const value = state[gate][t];
       dot.style.setProperty("--ex-level", value > 0.97 ? 1 : value < 0.03 ? 0 : value);
       node.setAttribute("aria-pressed", value >= HALF);
-      node.setAttribute("aria-label", `${GATES[gate]} at step ${t + 1}, ${show(Math.round(value * 100) / 100)} open`);
+      node.setAttribute("aria-label", `${GATES[gate]} at step ${t + 1}, ${rounded(value)} open`);
     }
-    line.replaceChildren(html("span", { class: "ex-left" }, formula(`"d"h_{${T}}/"d"c_1 =`)),
+    line.replaceChildren(lead(`"d"h_{${T}}/"d"c_1 =`),
       ...s.parts.map((value, k) => {
         const shown = part(k ? `${value < 0 ? "−" : "+"} ${show(Math.abs(value))}` : show(value),
           k ? `"by "${WAYS[k][0]}` : `"${WAYS[k][0]}"`);

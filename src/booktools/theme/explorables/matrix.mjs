@@ -116,10 +116,7 @@ function view(model) {
     const [y, ticks] = decades(Math.max(1, ...nonzero), Math.min(...nonzero), strip.top, strip.bottom);
     pen.text("head strip", 0, strip.top - 16, '"length of d"h_ℓ" by lag "ℓ', "start");
     pen.text("head dashed", width, strip.top - 16, '"dashed: largest "|λ|^ℓ', "end", "ex-small");
-    ticks.forEach(([value, content], i) => {
-      pen.line(`grid${i}`, strip.left, y(value), width, y(value), value === 1 ? "ex-axis" : "ex-grid");
-      pen.text(`tick${i}`, strip.left - 6, y(value) + 4, `"${content}"`, "end", "ex-small");
-    });
+    pen.scale("length", ticks, y, strip.left, width, 1);
     s.lengths.forEach((value, lag) => {
       const chosen = lag === s.lag ? "ex-chosen" : "";
       pen.bar(`bar${lag}`, x(lag), Math.min(26, column * 0.62), strip.bottom, value ? y(value) : strip.bottom,

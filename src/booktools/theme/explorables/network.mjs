@@ -1,8 +1,8 @@
 // How does an early state reach a late output? (book/unrolled-network.md)
 
 import { path, product, unroll } from "./arithmetic.mjs";
-import { canvas, choice, clamp, formula, html, part, show, slider, upgrade, writeProduct }
-  from "./shared.mjs";
+import { canvas, choice, clamp, html, lead, part, rounded, show, slider, stepper, upgrade,
+  writeProduct } from "./shared.mjs";
 
 const T = 4;
 const fixed = { u: 0.7, V: 1.2, x: [0.9, -0.6, 0.4, 0.8], h0: 0.5 };
@@ -80,7 +80,7 @@ function view(model) {
       const dim = known ? "" : "ex-unknown";
       pen("circle", name + t, { cx: x, cy: y, r, class: `ex-node ex-${role} ${dim} ${on ? "ex-on" : ""}` });
       pen.text(`${name + t} name`, x, y + (known ? -3 : 5), `${name}_${t}`, "middle", dim);
-      if (known) pen.text(`${name + t} value`, x, y + 13, `"${show(+value.toFixed(2))}"`, "middle", "ex-tiny");
+      if (known) pen.text(`${name + t} value`, x, y + 13, `"${rounded(value)}"`, "middle", "ex-tiny");
       if (act) pen.touch(`${name + t} touch`, x, y - 26, Math.min(column, 60), 52, act);
     };
     for (let t = 0; t <= T; t++) {
@@ -99,10 +99,10 @@ function view(model) {
   }
 
   const line = html("div", { class: "ex-line" });
-  const button = (text, by) => html("button", { type: "button", click: () => {
+  const go = (by) => {
     const { at, last } = solve(model.state);
     model.update({ position: clamp(at + by, 0, last) });
-  } }, formula(text));
+  };
 
   function draw(state) {
     const net = solve(state);
@@ -114,11 +114,10 @@ function view(model) {
       writeProduct(line, toWeight ? `"its part of d"z_${s}/"d"W =` : `"d"z_${s}/"d"h_${k} =`, factors,
         symbols, net.value, "product");
     } else {
-      const left = (text) => html("span", { class: "ex-left" }, formula(text));
-      line.replaceChildren(...(k ? [left(`h_${k} = "tanh"(`), part(show(w), "W"),
+      line.replaceChildren(...(k ? [lead(`h_${k} = "tanh"(`), part(show(w), "W"),
         part(`· ${show(h[k - 1])}`, `h_${k - 1}`), part(`+ ${show(fixed.u)}`, "U"),
         part(`· ${show(fixed.x[k - 1])}`, `x_${k}`), part(`) = ${show(h[k])}`, `h_${k}`)]
-        : [left("h_0 ="), part(show(h[0]), '"given"')]));
+        : [lead("h_0 ="), part(show(h[0]), '"given"')]));
     }
     return describe(net);
   }
@@ -127,10 +126,8 @@ function view(model) {
     draw,
     parts: [
       svg,
-      html("div", { class: "ex-stepper" }, button('"‹ Back"', -1),
-        slider(model, "position", '"Step"', "", [0, (state) => solve(state).last, 1],
-          (_, state) => where(solve(state))),
-        button('"Next ›"', 1)),
+      stepper(slider(model, "position", '"Step"', "", [0, (state) => solve(state).last, 1],
+        (_, state) => where(solve(state))), go),
       line,
       html("div", { class: "ex-row" },
         choice(model, "s", '"from"', Object.fromEntries(fixed.x.map((_, i) => [i + 1, `z_${i + 1}`])),

@@ -1,7 +1,8 @@
 // Which lags does an online rule keep? (book/learning-online.md)
 
 import { drawn, median, online } from "./arithmetic.mjs";
-import { canvas, choice, clamp, formula, html, nice, part, show, slider, upgrade } from "./shared.mjs";
+import { canvas, choice, clamp, html, lead, nice, part, rounded, show, slider, ticks, upgrade }
+  from "./shared.mjs";
 
 const [COUNT, UNITS, STEPS, LAGS] = [20, 8, 40, 20];
 const networks = drawn(COUNT, UNITS, STEPS);
@@ -50,15 +51,9 @@ function view(model) {
     const turn = (value) => TURN.top + ((1 - value) * (TURN.bottom - TURN.top)) / 1.25;
 
     pen.text("head length", 0, 14, '"length: whole (outline), kept (filled)"', "start");
-    [0, most / 2, most].forEach((value, i) => {
-      pen.line(`grid${i}`, GUTTER, length(value), width, length(value), i ? "ex-grid" : "ex-axis");
-      pen.text(`tick${i}`, GUTTER - 6, length(value) + 4, `"${show(value)}"`, "end", "ex-small");
-    });
+    pen.scale("length", ticks([0, most / 2, most]), length, GUTTER, width, 0);
     pen.text("head turn", 0, TURN.top - 16, '"cosine of the two"', "start");
-    [1, 0.5, 0].forEach((value) => {
-      pen.line(`level${value}`, GUTTER, turn(value), width, turn(value), value ? "ex-grid" : "ex-axis");
-      pen.text(`mark${value}`, GUTTER - 6, turn(value) + 4, `"${show(value)}"`, "end", "ex-small");
-    });
+    pen.scale("turn", ticks([1, 0.5, 0]), turn, GUTTER, width, 0);
     lags.forEach(({ whole, kept, cosine }, lag) => {
       pen.bar(`kept${lag}`, x(lag), column * 0.46, length(0), length(kept), "ex-bar ex-V");
       pen.bar(`whole${lag}`, x(lag), column * 0.76, length(0), length(whole), "ex-outline");
@@ -75,8 +70,7 @@ function view(model) {
   function draw(state) {
     const s = solve(state);
     redraw();
-    line.replaceChildren(html("span", { class: "ex-left" }, formula('"whole gradient:"')),
-      part(show(Math.round(100 * s.cosine) / 100), '"cosine"'));
+    line.replaceChildren(lead('"whole gradient:"'), part(rounded(s.cosine), '"cosine"'));
     return describe(s);
   }
 
@@ -85,7 +79,7 @@ function view(model) {
     parts: [
       html("div", { class: "ex-row" }, choice(model, "S", "S", RULES)), svg, line,
       html("div", { class: "ex-sliders" },
-        slider(model, "a", "a", "leak", [0.05, 1, 0.05], (a) => show(Math.round(100 * a) / 100)),
+        slider(model, "a", "a", "leak", [0.05, 1, 0.05], rounded),
         slider(model, "K", "K", "window", [1, LAGS, 1], (K) => show(Math.round(K))),
         slider(model, "size", "c", "factor of W", [0.5, 2, 0.1])),
     ],
@@ -97,13 +91,13 @@ function describe({ S, a, lags, cosine }) {
     const end = lags.findIndex((lag) => !holds(lag));
     return end < 0 ? "every lag shown" : end === 1 ? "lag 0 alone" : `the lags 0 to ${end - 1}`;
   };
-  const units = a > 0.99 ? "Plain units" : `Leaky units with $a$ = ${show(Math.round(100 * a) / 100)}`;
+  const units = a > 0.99 ? "Plain units" : `Leaky units with $a$ = ${rounded(a)}`;
   const named = { W: "the gradient itself", diagonal: "SnAp-1", zero: a > 0.99 ? "lag 0 alone" : "RFLO", window: "a window" };
   const long = upTo(({ whole, kept }) => kept > whole / 2);
   const near = upTo((lag) => lag.kept && lag.cosine > 0.5);
   return [`${units}; the rule is ${named[S]}.`,
     `Of ${long} it keeps more than half of the length; on ${near} it is less than 60° off.`,
-    `The whole gradient has a cosine of ${show(Math.round(100 * cosine) / 100)}.`].join(" ");
+    `The whole gradient has a cosine of ${rounded(cosine)}.`].join(" ");
 }
 
 upgrade("online", { question: "Which lags does a rule keep that puts $S$ in place of $W$?", start, presets,

@@ -1,6 +1,6 @@
 // Which past does a prediction use? (book/reading.md)
 
-import { choice, clamp, formula, html, slider, upgrade } from "./shared.mjs";
+import { choice, clamp, html, slider, stepper, upgrade } from "./shared.mjs";
 import { digits } from "./arithmetic.mjs";
 
 const GUESSES = 5;
@@ -52,8 +52,6 @@ function view(model) {
     } }, ...letters);
   const position = slider(model, "position", '"Character"', "", [first, last, 1],
     (k) => `"${Math.round(k) + 1}, ${spoken(text[Math.round(k)])}"`);
-  const step = (label, by) => html("button", { type: "button",
-    click: () => choose(solve(model.state).k + by) }, formula(label));
 
   const strips = networks.map(({ name }) => {
     const cells = Array.from({ length: lags }, () => html("span"));
@@ -110,7 +108,7 @@ function view(model) {
       html("div", { class: "ex-row" }, choice(model, "network", '"shading by"',
         Object.fromEntries(networks.map(({ name }) => [name, `"${name}"`])))),
       page,
-      html("div", { class: "ex-stepper" }, step('"‹ Back"', -1), position, step('"Next ›"', 1)),
+      stepper(position, (by) => choose(solve(model.state).k + by)),
       ...strips.map(({ node }) => node),
     ],
   };

@@ -1,7 +1,7 @@
 // What does a tree combine, forward and back? (book/linear-recurrences.md)
 
 import { scanRounds, sum } from "./arithmetic.mjs";
-import { canvas, choice, clamp, formula, html, part, show, slider, upgrade } from "./shared.mjs";
+import { canvas, choice, clamp, html, lead, part, rounded, slider, stepper, upgrade } from "./shared.mjs";
 
 const LONGEST = 8;
 const given = {
@@ -30,7 +30,6 @@ function solve({ way, T, a, round }) {
   return { back, T, a, rounds, at, step, now, values, name: back ? "λ" : "h" };
 }
 
-const two = (value) => show(+value.toFixed(2));
 const TOP = 44;
 const ROW = 56;
 const HALF = 21; // of a box's height
@@ -54,7 +53,7 @@ function view(model) {
       const frame = pen("rect", key, { x: x(place) - half, y: y(row) - HALF, width: 2 * half, height: 2 * HALF, rx: 4,
         class: `ex-affine ${done ? "ex-done" : ""} ${fresh ? "ex-on" : ""}` });
       const numbers = [["a", a, -4], ["b", b, 13]].map(([name, of, below]) =>
-        pen.text(`${name} ${key}`, x(place), y(row) + below, `"${two(of[place])}"`, "middle", "ex-tiny"));
+        pen.text(`${name} ${key}`, x(place), y(row) + below, `"${rounded(of[place])}"`, "middle", "ex-tiny"));
       frame.parentNode.append(frame, ...numbers); // above all lines, whichever was drawn first
     };
     for (let place = 0; place < T; place++) {
@@ -63,7 +62,7 @@ function view(model) {
       pen.line(`wire ${place}`, x(place), y(0), x(place), bottom + 16, "ex-grid");
       pen.text(`name ${place}`, x(place), bottom + 32, `${name}_${step(place)}`, "middle",
         done ? "" : "ex-unknown");
-      if (done) pen.text(`value ${place}`, x(place), bottom + 50, `"${two(values[place])}"`, "middle", "ex-small ex-chosen");
+      if (done) pen.text(`value ${place}`, x(place), bottom + 50, `"${rounded(values[place])}"`, "middle", "ex-small ex-chosen");
     }
     const last = Array(T).fill(0); // the row of each place's newest pair
     for (let row = 1; row < rounds.length; row++) {
@@ -80,21 +79,20 @@ function view(model) {
   }
 
   const line = html("div", { class: "ex-line" });
-  const button = (text, by) => html("button", { type: "button", click: () => {
+  const go = (by) => {
     const { at, rounds } = solve(model.state);
     model.update({ round: clamp(at + by, 0, rounds.length - 1) });
-  } }, formula(text));
+  };
 
   /** One combination of this round, in numbers. */
   function write({ rounds, at, step, now }) {
-    const left = (text) => html("span", { class: "ex-left" }, formula(text));
-    if (!at) return [left('"a pair: factor above, summand below"')];
+    if (!at) return [lead('"a pair: factor above, summand below"')];
     const [from, to] = now.joins[0];
     const { a, b } = rounds[at - 1];
-    const wrap = (value) => (value < 0 ? `(${two(value)})` : two(value));
-    return [left(`"at "${step(to)}":"`),
-      part(`${two(a[to])} · ${wrap(a[from])} = ${two(now.a[to])}`, '"factor"'),
-      part(`${two(a[to])} · ${wrap(b[from])} + ${wrap(b[to])} = ${two(now.b[to])}`, '"summand"')];
+    const wrap = (value) => (value < 0 ? `(${rounded(value)})` : rounded(value));
+    return [lead(`"at "${step(to)}":"`),
+      part(`${rounded(a[to])} · ${wrap(a[from])} = ${rounded(now.a[to])}`, '"factor"'),
+      part(`${rounded(a[to])} · ${wrap(b[from])} + ${wrap(b[to])} = ${rounded(now.b[to])}`, '"summand"')];
   }
 
   function draw(state) {
@@ -110,13 +108,11 @@ function view(model) {
       html("div", { class: "ex-row" },
         choice(model, "way", '"scan"', { forward: '"forward"', backward: '"backward"' })),
       svg,
-      html("div", { class: "ex-stepper" }, button('"‹ Back"', -1),
-        slider(model, "round", '"Round"', "", [0, (state) => solve(state).rounds.length - 1, 1],
-          (_, state) => `"round "${solve(state).at}`),
-        button('"Next ›"', 1)),
+      stepper(slider(model, "round", '"Round"', "", [0, (state) => solve(state).rounds.length - 1, 1],
+        (_, state) => `"round "${solve(state).at}`), go),
       line,
       html("div", { class: "ex-sliders" },
-        slider(model, "a", "a", "factor of each step", [-1.1, 1.1, 0.05], two),
+        slider(model, "a", "a", "factor of each step", [-1.1, 1.1, 0.05], rounded),
         slider(model, "T", "T", "steps", [2, LONGEST, 1])),
     ],
   };
@@ -140,7 +136,7 @@ function describe({ back, T, rounds, at, step, now, values, name }) {
   const end = back ? `every adjoint is known; $λ_1$ is` : `every state is known; $h_${T}$ is`;
   const count = (number, word) => `${number} ${word}${number > 1 ? "s" : ""}`;
   return `The last round combines ${pairs}. After ${count(last, "round")} and ${count(joins, "combination")} ${
-    end} ${two(values[T - 1])}. A loop takes ${count(T - 1, "combination")}, one after the other.`;
+    end} ${rounded(values[T - 1])}. A loop takes ${count(T - 1, "combination")}, one after the other.`;
 }
 
 upgrade("scan", { question: "What does a tree combine, forward and back?", start, presets,

@@ -24,6 +24,9 @@ export function show(value) {
   return text.replace("-", "−");
 }
 
+/** A number to two decimals at most. */
+export const rounded = (value) => show(+value.toFixed(2));
+
 /** An HTML element; an attribute that is a function listens to the event of that name. */
 export function html(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -69,16 +72,18 @@ function prose(node, text) {
   return node;
 }
 
+/** What a line of numbers begins with. */
+export const lead = (text) => html("span", { class: "ex-left" }, formula(text));
+
 /** A number above what it stands for. */
 export const part = (number, below) =>
   html("span", { class: "ex-part" }, html("b", {}, number), formula(below));
 
 /** Write out a product: its name, each factor above its symbol, the value above `result`. */
 export function writeProduct(line, name, factors, symbols, value, result) {
-  const left = html("span", { class: "ex-left" }, formula(name));
   const shown = factors.map((factor, i) =>
     i ? `× ${factor < 0 ? `(${show(factor)})` : show(factor)}` : show(factor));
-  line.replaceChildren(left, ...shown.map((number, i) => part(number, symbols[i])),
+  line.replaceChildren(lead(name), ...shown.map((number, i) => part(number, symbols[i])),
     part(`= ${show(value)}`, `"${result}"`));
 }
 
@@ -112,6 +117,11 @@ export function canvas(label, draw) {
   pen.line = (key, x1, y1, x2, y2, style) => pen("line", key, { x1, y1, x2, y2, class: style });
   pen.bar = (key, x, width, from, to, style) => pen("rect", key, { x: x - width / 2, width, rx: 1.5,
     y: Math.min(from, to), height: Math.abs(from - to), class: style });
+  /** Lines across at the ticks [value, text] of a scale y; that at `base` is an axis. */
+  pen.scale = (key, ticks, y, from, to, base) => ticks.forEach(([value, text], i) => {
+    pen.line(`${key} line${i}`, from, y(value), to, y(value), value === base ? "ex-axis" : "ex-grid");
+    pen.text(`${key} tick${i}`, from - 6, y(value) + 4, `"${text}"`, "end", "ex-small");
+  });
   /** A place that does something when it is touched, clicked or passed over. */
   pen.touch = (key, x, y, width, height, act) => {
     const node = pen("rect", key, { x: x - width / 2, y, width, height, class: "ex-touch" });
@@ -131,16 +141,19 @@ export function canvas(label, draw) {
   return { svg, redraw };
 }
 
+/** The ticks [value, text] of these values. */
+export const ticks = (values) => values.map((value) => [value, show(value)]);
+
 /** A logarithmic scale for sizes up to `most` and down to `least`: y and its ticks [value, text]. */
 export function decades(most, least, top, bottom) {
   const high = Math.ceil(Math.log10(most) - 1e-9);
   const low = clamp(Math.floor(Math.log10(least) - 0.1), -12, high - 2);
   const unit = (bottom - top) / (high - low);
   const y = (value) => Math.min(bottom, bottom - (Math.log10(Math.abs(value)) - low) * unit);
-  const ticks = [];
+  const found = [];
   const every = Math.ceil((high - low) / 4);
-  for (let e = high; e >= low; e -= every) ticks.push([10 ** e, power(e)]);
-  return [y, ticks];
+  for (let e = high; e >= low; e -= every) found.push([10 ** e, power(e)]);
+  return [y, found];
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -201,6 +214,12 @@ export function slider(model, name, sign, meaning, [min, max, step], read = show
   });
   const label = html("label", { for: id }, formula(sign), " ", html("small", {}, meaning));
   return html("div", { class: `ex-slider ex-${name}` }, label, input, output);
+}
+
+/** A slider between two buttons, which `go` a step back and a step on. */
+export function stepper(slider, go) {
+  const button = (text, by) => html("button", { type: "button", click: () => go(by) }, formula(text));
+  return html("div", { class: "ex-stepper" }, button('"‹ Back"', -1), slider, button('"Next ›"', 1));
 }
 
 /** One of several: a radio group, so that arrow keys and screen readers know it. */

@@ -1,8 +1,8 @@
 // How much does each step back add to dh_T/dw? (book/forgotten-rule.md)
 
 import { NONLINEARITIES, path, sum, summands } from "./arithmetic.mjs";
-import { canvas, choice, clamp, decades, handle, html, nice, show, slider, typeset, upgrade,
-  writeProduct } from "./shared.mjs";
+import { canvas, choice, clamp, decades, handle, html, nice, show, slider, ticks, typeset,
+  upgrade, writeProduct } from "./shared.mjs";
 
 const STEPS = 9;
 const start = {
@@ -46,11 +46,9 @@ function linear(values, top, bottom) {
   const high = Math.max(round(reach(1)), 0.4 - low);
   const unit = (bottom - top) / (high + low);
   const step = nice((high + low) / 4);
-  const ticks = [];
-  for (let i = -Math.floor(low / step + 0.01); i * step < high * 1.01; i++) {
-    ticks.push([i * step, show(i * step)]);
-  }
-  return [(value) => top + (high - value) * unit, ticks];
+  const marked = [];
+  for (let i = -Math.floor(low / step + 0.01); i * step < high * 1.01; i++) marked.push(i * step);
+  return [(value) => top + (high - value) * unit, ticks(marked)];
 }
 
 function view(model) {
@@ -79,14 +77,11 @@ function view(model) {
     const inSize = s.scale === "log";
     const values = [...s.terms, s.total];
     const sizes = [0.1, ...values.map(Math.abs).filter(Boolean)];
-    const [y, ticks] = inSize ? decades(Math.max(1, ...sizes), Math.min(...sizes), PLOT.top, PLOT.bottom)
+    const [y, marks] = inSize ? decades(Math.max(1, ...sizes), Math.min(...sizes), PLOT.top, PLOT.bottom)
       : linear(values, PLOT.top, PLOT.bottom);
     const zero = inSize ? PLOT.bottom : y(0);
     pen.text("head", 0, 14, `"${inSize ? "size of the summands" : "summands"} of d"h_${T}/"d"w`, "start");
-    ticks.forEach(([value, content], i) => {
-      pen.line(`grid${i}`, GUTTER, y(value), width, y(value), "ex-grid");
-      pen.text(`tick${i}`, GUTTER - 6, y(value) + 4, `"${content}"`, "end", "ex-small");
-    });
+    pen.scale("summands", marks, y, GUTTER, width);
     pen.line("zero", GUTTER, zero, width, zero, "ex-axis");
     values.forEach((value, i) => {
       const total = i === T;

@@ -1,7 +1,7 @@
 // Which summands survive if = stands where += belongs? (book/automatic-differentiation.md)
 
 import { inputs, sum, swept } from "./arithmetic.mjs";
-import { canvas, choice, clamp, formula, html, part, show, slider, upgrade } from "./shared.mjs";
+import { canvas, choice, clamp, html, lead, part, show, slider, upgrade } from "./shared.mjs";
 
 const LONGEST = 9;
 const W = [[0.9, -0.6], [0.5, 0.8]];
@@ -79,7 +79,7 @@ function view(model) {
     code.replaceChildren(...program(s));
     const sure = s.size > 0;
     line.replaceChildren(
-      html("span", { class: "ex-left" }, formula('"what is left: "')),
+      lead('"what is left: "'),
       part(`${s.left.size} of ${s.pairs.length}`, '"summands"'),
       part(show(s.size), '"length"'), part(sure ? show(+s.cosine.toFixed(3)) : "none", '"cosine"'));
     return describe(s);

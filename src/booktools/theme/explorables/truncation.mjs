@@ -1,7 +1,7 @@
 // Which way does the gradient point if long lags do not count? (book/truncation.md)
 
 import { influence, kept, share } from "./arithmetic.mjs";
-import { canvas, choice, clamp, handle, html, nice, part, show, slider, formula, upgrade }
+import { canvas, choice, clamp, handle, html, lead, nice, part, show, slider, ticks, upgrade }
   from "./shared.mjs";
 
 const UNITS = 23;
@@ -60,11 +60,7 @@ function view(model) {
     pen.text("head", 0, 14, '"summands by lag "ℓ', "start");
     const middle = (BARS.top + BARS.bottom) / 2;
     const unit = (BARS.bottom - BARS.top) / 2;
-    [1, 0, -1].forEach((value) => {
-      const y = middle - unit * value;
-      pen.line(`grid${value}`, GUTTER, y, end, y, value ? "ex-grid" : "ex-axis");
-      pen.text(`tick${value}`, GUTTER - 6, y + 4, `"${show(value)}"`, "end", "ex-small");
-    });
+    pen.scale("terms", ticks([1, 0, -1]), (value) => middle - unit * value, GUTTER, end, 0);
     const paths = { deleted: "", plus: "", minus: "" };
     const gap = column > 2.5 ? 0.6 : 0;
     terms.forEach((term, lag) => {
@@ -83,11 +79,8 @@ function view(model) {
     const y = (value) => SUMS.top + ((high - value) / (high - low)) * (SUMS.bottom - SUMS.top);
     pen.text("head sums", 0, SUMS.top - 16,
       `"what ${s.segments ? "segments keep, on average," : "a window keeps"} by length "K`, "start");
-    for (let i = 0; low + i * step <= high * (1 + 1e-9); i++) {
-      const value = low + i * step;
-      pen.line(`level${i}`, GUTTER, y(value), end, y(value), value ? "ex-grid" : "ex-axis");
-      pen.text(`sum${i}`, GUTTER - 6, y(value) + 4, `"${show(value)}"`, "end", "ex-small");
-    }
+    const levels = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step);
+    pen.scale("sums", ticks(levels), y, GUTTER, end, 0);
     pen.line("whole", GUTTER, y(whole), end, y(whole), "ex-dashed");
     const clear = Math.abs(y(whole) - y(s.value)) > 30 || K < 150;
     pen.text("whole name", end + 5, y(whole) + 4, `"all: ${show(whole)}"`, "start", "ex-small");
@@ -117,7 +110,7 @@ function view(model) {
     const s = solve(state);
     redraw();
     line.replaceChildren(
-      html("span", { class: "ex-left" }, formula('"d"s_{t,1}/"d"θ =')),
+      lead('"d"s_{t,1}/"d"θ ='),
       part(two(s.value), '"kept"'),
       part(`${s.bias > 0 ? "−" : "+"} ${two(Math.abs(s.bias))}`, '"deleted"'),
       part(`= ${show(s.whole)}`, '"all lags"'));

@@ -1,7 +1,7 @@
 // Which number tells whether the gradient vanishes? (book/vanishing.md)
 
 import { growth, inputs, radius, reach, scaled, slopes, stretch } from "./arithmetic.mjs";
-import { canvas, choice, clamp, decades, handle, html, show, slider, upgrade } from "./shared.mjs";
+import { canvas, choice, clamp, decades, handle, html, rounded, show, slider, upgrade } from "./shared.mjs";
 
 const LAGS = 30;
 const STEPS = 1000; // of the run that the exponent is measured on
@@ -129,10 +129,7 @@ function view(model) {
     const seen = norms.filter((value) => value > 1e-12);
     const [y, ticks] = decades(Math.max(10, ...seen), Math.min(0.1, ...seen), strip.top, strip.bottom);
     pen.text("head strip", 0, strip.top - 18, '"norm of ∂"h_T"/∂"h_{T−ℓ}" by lag "ℓ', "start");
-    ticks.forEach(([value, content], i) => {
-      pen.line(`grid${i}`, strip.left, y(value), xLag(LAGS), y(value), value === 1 ? "ex-axis" : "ex-grid");
-      pen.text(`tick${i}`, strip.left - 6, y(value) + 4, `"${content}"`, "end", "ex-small");
-    });
+    pen.scale("norm", ticks, y, strip.left, xLag(LAGS), 1);
     // What a factor per step promises is a straight line, as far as the strip goes.
     const perDecade = y(1) - y(10);
     const ends = [strip.bottom, strip.top - 8].map((edge) => (y(1) - edge) / perDecade);
@@ -168,7 +165,6 @@ function view(model) {
     return describe(solve(state));
   }
 
-  const percent = (value) => show(Math.round(100 * value) / 100);
   return {
     draw,
     parts: [
@@ -180,8 +176,8 @@ function view(model) {
         }))),
       html("div", { class: "ex-sliders" },
         slider(model, "lag", "ℓ", "lag", [1, LAGS, 1]),
-        slider(model, "p", "h_1", "rest of unit 1", [-0.98, 0.98, 0.02], percent),
-        slider(model, "q", "h_2", "rest of unit 2", [-0.98, 0.98, 0.02], percent),
+        slider(model, "p", "h_1", "rest of unit 1", [-0.98, 0.98, 0.02], rounded),
+        slider(model, "q", "h_2", "rest of unit 2", [-0.98, 0.98, 0.02], rounded),
         slider(model, "g", "g", "input size", [0, 2, 0.05])),
     ],
   };
@@ -190,8 +186,7 @@ function view(model) {
 const fate = (factor) => (factor > 1.005 ? "explode" : factor < 0.995 ? "vanish" : "stay");
 
 function describe({ factors: { norm, radius: rho, exponent, gradient }, norms, lag, g, W }) {
-  const entry = (value) => show(Math.round(value * 100) / 100);
-  const said = [`$W$ has the rows (${W.map((row) => row.map(entry).join(", ")).join(") and (")}).`];
+  const said = [`$W$ has the rows (${W.map((row) => row.map(rounded).join(", ")).join(") and (")}).`];
   said.push(`The Lyapunov exponent says ${exponent < 1e-9 ? "that the gradient ends after a few steps"
     : `that in the long run each step back multiplies the gradient by ${show(exponent)}`}: ${
     { explode: "it explodes", vanish: "it vanishes", stay: "it neither vanishes nor explodes" }[fate(exponent)]}.`);
