@@ -436,7 +436,7 @@ FAULTS = {
     "an entry that is not a number": (
         {"partials": entries("Leaky", times(0, 1, np.nan))},
         bptt.WrongCell,
-        LEAKY + "not finite$",
+        LEAKY[:-2] + ", in a run of float64: not finite$",
     ),
     "a direct term that is not what it should be": (
         {"partials": entries("Leaky", times(0, 1, 0.3 / 0.7))},
@@ -583,7 +583,7 @@ FAULTS = {
     "double precision in single": (
         {"partials": entries("Leaky", lambda p, q: bptt.Partials(p.astype(float)))},
         TypeError,
-        LEAKY + "got dtype float64, needs float32",
+        LEAKY[:-2] + ", in a run of float32: got dtype float64, needs float32$",
     ),
     "no Partials": (
         {"partials": entries("Leaky", lambda p, q: p)},
@@ -759,10 +759,143 @@ def test_what_a_cell_does_far_out_and_below_zero_is_tried(seed):
     found = bptt.check_cell(Logarithmic(), np.random.default_rng(seed))
     assert found == (
         "LOGARITHMIC: right to 1e-12 by the complex step; not tried with negative parameters of "
-        "its own, where it fails"
+        "its own, where it fails: step of LOGARITHMIC: does not write all of s[0], or writes nan"
     )
     found = bptt.check_cell(Exponential(), np.random.default_rng(seed))
     assert found == "EXPONENTIAL: right to 1e-12 by the complex step"
+
+
+class Of(bptt.Cell):
+    """h_t = f(W h_{t-1} + U x_t + b), with the slope f'."""
+
+    parts, direct, scale, kept = 1, 0, (1.0,), 1
+
+    def __init__(self, f, slope):
+        self.f, self.slope = f, slope
+
+    def __repr__(self):
+        return "OF"
+
+    def step(self, before, p, q, s, kept):
+        kept += p
+        s[...] = self.f(kept)
+
+    def partials(self, before, s, kept):
+        return bptt.Partials.of([[self.slope(kept[0]).astype(s.dtype)]])
+
+
+def rough(a, h=1e-6):
+    """The slope of softplus by differences that single precision does not have."""
+    return (np.logaddexp(0, a + h) - np.logaddexp(0, a - h)) / (2 * h)
+
+
+def untidy(a):
+    return np.tanh(a + 1e-30j).imag / 1e-30
+
+
+WRONG_OF = {
+    "a square without its phase": (np.tanh, lambda a: 1 - abs(np.tanh(a)) ** 2, "not analytic"),
+    "a complex step inside": (np.tanh, untidy, "not analytic"),
+    "nearly linear": (lambda a: a + 0.001 * a * a, lambda a: 1 + 0.002 * a.real, "not analytic"),
+    "differences": (lambda a: np.logaddexp(0, a), rough, "in a run of float32: 0.* is right$"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG_OF)
+@pytest.mark.parametrize("seed", range(3))
+def test_derivatives_hold_in_a_run_of_every_precision(fault, seed):
+    f, slope, message = WRONG_OF[fault]
+    with pytest.raises(bptt.WrongCell, match=f"^partials of OF[:,] {message}"):
+        bptt.check_cell(Of(f, slope), np.random.default_rng(seed))
+
+
+def test_a_complex_step_that_misses_a_small_slope_is_not_believed():
+    small = Of(lambda a: 1e-7 * abs(a), lambda a: 1e-7 * np.sign(a.real))
+    for cell in (small, Of(small.f, lambda a: 0 * a)):  # as 1 is large beside 1e-7
+        found = bptt.check_cell(cell, np.random.default_rng(0))
+        assert found == "OF: right to 1e-6 by central differences"
+
+
+@pytest.mark.parametrize("seed", [46, 149, 163])
+def test_a_step_is_judged_beside_a_pole(seed):
+    for f, slope, judge in (
+        (lambda a: 1 / a, lambda a: -1 / a**2, "1e-12 by the complex step"),
+        (lambda a: 1 / abs(a), lambda a: -np.sign(a) / a**2, "1e-6 by central differences"),
+    ):
+        found = bptt.check_cell(Of(f, slope), np.random.default_rng(seed))
+        assert found == f"OF: right to {judge}"
+
+
+def test_steep_and_saturated_slopes_are_right_as_far_as_they_are_rounded():
+    steep = Of(lambda a: np.tanh(20 * a), lambda a: 20 * (1 - np.tanh(20 * a) ** 2))
+    for seed in range(5):
+        found = bptt.check_cell(steep, np.random.default_rng(seed))
+        assert found == "OF: right to 1e-12 by the complex step"
+
+
+class Unwritten(type(CELLS["Relu"])):
+    """Binds the name of s, whose place holds q."""
+
+    def step(self, before, p, q, s, kept):
+        s = np.maximum(0, p + q)  # noqa: F841
+
+
+class HalfWritten(bptt.Cell):
+    parts, direct, scale, kept = 2, 1, (1.0, 1.0), 0
+
+    def step(self, before, p, q, s, kept):
+        s[0] = np.tanh(p[0] + q[0]) + 0.5 * before[1] + p[1] + q[1]
+
+    def partials(self, before, s, kept):
+        slope = 1 - (s[0] - s[1]) ** 2
+        return bptt.Partials.of([[slope, 1, 0.5], [0 * slope, 1, 0.5]])
+
+
+class Passing(HalfWritten):
+    """Right: its second part is what the step finds there."""
+
+    def step(self, before, p, q, s, kept):
+        s[0] = p[0] + before[1]
+
+    def partials(self, before, s, kept):
+        return bptt.Partials.of([[np.ones_like(s[0]), 0, 1], [0, 0, 0]], [[0, 0], [0, 1]])
+
+
+def test_a_part_that_is_not_written_where_q_was_is_named():
+    for cell, part in ((Unwritten(), 0), (HalfWritten(), 1)):
+        with pytest.raises(bptt.WrongCell, match=rf"^step of .*: does not write into s\[{part}\]$"):
+            bptt.check_cell(cell, np.random.default_rng(0))
+    assert bptt.check_cell(Passing(), np.random.default_rng(0)).endswith("by the complex step")
+
+
+class Buffered(type(CELLS["Relu"])):
+    """Has room for as many sequences as it saw first."""
+
+    def __init__(self):
+        self.room = {}
+
+    def step(self, before, p, q, s, kept):
+        room = self.room.setdefault(p.dtype, np.empty_like(p))
+        np.maximum(0, np.add(p, q, out=room), out=s)
+
+
+def test_another_number_of_sequences_is_tried():
+    fault = "^BUFFERED: fails with another number of sequences: operands could not be broadcast"
+    with pytest.raises(bptt.WrongCell, match=fault):
+        bptt.check_cell(Buffered(), np.random.default_rng(0))
+
+
+def test_numbers_too_large_are_told():
+    steep = Of(lambda a: np.exp(10 * a), lambda a: 10 * np.exp(10 * a))
+    assert bptt.check_cell(steep, np.random.default_rng(0)) == (
+        "OF: right to 1e-12 by the complex step; not tried over several steps: s: OF comes to "
+        "numbers too large for float64 at step 2"
+    )
+    steeper = Of(lambda a: 0 * a + 1e39 * a, lambda a: 0 * a + 1e39)
+    with pytest.raises(bptt.OutOfRange, match=r"^step of OF: numbers too large for float64 in s\["):
+        bptt.check_cell(Of(lambda a: np.exp(1e6 * abs(a)), abs), np.random.default_rng(0))
+    found = bptt.check_cell(steeper, np.random.default_rng(0))
+    assert "; not tried in float32: step of OF: numbers too large for float32 in s[0]" in found
 
 
 def test_a_cell_may_be_made_for_a_number_of_units():
