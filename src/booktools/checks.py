@@ -36,7 +36,7 @@ def describes(alt: str, address: str) -> bool:
 def in_words(cases: str | None, found: str) -> str:
     """What a check has found, as a person writes it."""
     found = NUMBER.sub(lambda number: by_hand(float(number[0])), found)
-    return found if cases is None else f"{found} ({cases} cases)"
+    return found if cases is None else f"{found} ({cases}\N{NO-BREAK SPACE}cases)"
 
 
 def by_hand(number: float) -> str:

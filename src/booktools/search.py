@@ -201,7 +201,7 @@ def entry(place: nodes.Element, above: list[str]) -> dict[str, Any]:
         "id": [*place["ids"], *head["ids"]][0],
         "title": clean(text_of(head)),
         "above": above,
-        "text": clean(" ".join(map(text_of, rest))),
+        "text": "; ".join(filter(None, map(clean, map(text_of, rest)))),
     }
 
 

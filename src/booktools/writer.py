@@ -20,10 +20,13 @@ from sphinx_proof.nodes import proof_node
 
 SCROLLS = ' tabindex="0" role="group" aria-label="{}"'
 COLUMNS = 34  # of code, that a screen of 320 pixels shows
+JOINT = re.compile(r"(?<=[._(=])(?=\w)(?!pre\b)")  # where a long name in a table may break
+STAYS = "\N{NO-BREAK SPACE}"
 PLAIN = (Token.Name, Token.Name.Namespace, Token.Punctuation, Token.Text.Whitespace)
 # A number, its power of ten and its unit stay on one line.
 POWER = "10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]"
 ONE_NUMBER = re.compile(rf"(?<=\d) (?=%|× {POWER})|(?<=×) (?={POWER})")
+RANGE = re.compile(r"\([<>≤≥−]? ?\d[^()]{,24}\)")  # after a number: its spread, or how many
 # Of the libraries' parts: the same on every one.
 REPEATED = {"proof", "proof-content", "exercise-content", "solution-content"}
 
@@ -62,8 +65,12 @@ class Rules(HTML5Translator):
 
     def visit_Text(self, node: nodes.Text) -> None:  # noqa: N802 - docutils names it so
         if not self.protect_literal_text:
-            node = nodes.Text(ONE_NUMBER.sub("\N{NO-BREAK SPACE}", node.astext()))
+            text = RANGE.sub(lambda one: one[0].replace(" ", STAYS), node.astext())
+            node = nodes.Text(ONE_NUMBER.sub(STAYS, text))
+        before = len(self.body)
         super().visit_Text(node)
+        if self.protect_literal_text and isinstance(node.parent.parent.parent, nodes.entry):
+            self.body[before:] = [JOINT.sub("<wbr>", text) for text in self.body[before:]]
 
     def visit_entry(self, node: nodes.Element) -> None:
         in_head = isinstance(node.parent.parent, nodes.thead)

@@ -1,4 +1,4 @@
-// The editor of a cell. Tab leaves it; Ctrl-Enter runs, Shift-Enter runs and goes on.
+// The editor of a cell. Tab leaves it; Ctrl-Enter and Shift-Enter run, and stay where the output comes.
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { python } from "@codemirror/lang-python";
 import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
@@ -6,7 +6,7 @@ import { EditorState } from "@codemirror/state";
 import { EditorView, keymap } from "@codemirror/view";
 import { classHighlighter } from "@lezer/highlight";
 
-self.liveEditor = (pre, text, { label, at = 0, changed, run, next }) => {
+self.liveEditor = (pre, text, { label, at = 0, changed, run }) => {
   const view = new EditorView({
     state: EditorState.create({
       doc: text,
@@ -14,7 +14,7 @@ self.liveEditor = (pre, text, { label, at = 0, changed, run, next }) => {
       extensions: [
         keymap.of([
           { key: "Mod-Enter", run: () => (run(), true) },
-          { key: "Shift-Enter", run: () => (run(), next(), true) },
+          { key: "Shift-Enter", run: () => (run(), true) },
           ...defaultKeymap,
           ...historyKeymap,
         ]),

@@ -34,11 +34,28 @@ const check = (cell, outputs) => {
     places.set(label ?? fails, turn + 1);
     const place = all[Math.min(turn, all.length - 1)];
     if (!place) continue;
+    place.dataset.built ??= place.textContent;
     place.textContent = fails ? `fails: ${found}` : found;
     place.classList.toggle("fails", Boolean(fails));
-    const line = place.closest("summary, p.checked");
-    const mark = line.firstChild; // "✓ checked: "
-    mark.nodeValue = line.querySelector(".fails") ? "✗ " : "✓ checked here: ";
+    mark(place, "here");
+  }
+};
+
+// What the line of a check begins with.
+const mark = (place, where) => {
+  const line = place.closest("summary, p.checked");
+  line.firstChild.nodeValue = line.querySelector(".fails") ? "✗ " : where ? "✓ checked here: " : "✓ checked: ";
+};
+
+// The output and the checks of a cell as they were built.
+export const restore = (cell) => {
+  cell.querySelector(":scope > .live-output")?.remove();
+  const old = cell.querySelector(":scope > .cell_output");
+  if (old) old.hidden = false;
+  for (const place of document.querySelectorAll(`[data-built][data-from="${cell.dataset.cell}"]`)) {
+    place.textContent = place.dataset.built;
+    place.classList.remove("fails");
+    mark(place);
   }
 };
 

@@ -1,7 +1,7 @@
 // What a page does once a reader has pressed Run or Edit: it holds Python, and what each cell has run.
 import { answers } from "./answers.js";
 import { keep, forget, kept } from "./offline.js";
-import { show } from "./outputs.js";
+import { restore, show } from "./outputs.js";
 import { make, script } from "../theme/make.js";
 
 const PATIENCE = 30000; // without a byte or a word from the worker
@@ -250,6 +250,8 @@ self.liveSession = async (index, root, page) => {
       cell.editor?.set(cell.source);
       const pre = cell.element.querySelector(".cell_input pre");
       if (pre) pre.innerHTML = cell.shown;
+      restore(cell.element);
+      cell.live = false;
       edited(cell);
       tools.querySelector("button").focus();
     };
@@ -278,7 +280,6 @@ self.liveSession = async (index, root, page) => {
           edited(cell);
         },
         run: () => ask(number),
-        next: () => plan.slice(at(number) + 1).find((one) => one.element?.querySelector(".live button"))?.element.querySelector(".live button").focus(),
       });
       cell.editor.focus();
     },

@@ -96,7 +96,10 @@ button.addEventListener("click", () => {
 });
 name();
 
-document.querySelector("[data-print]")?.addEventListener("click", () => print());
+// On paper stands also what nobody has scrolled to.
+const drawn = () => Promise.allSettled([...document.images].map((image) => ((image.loading = "eager"), image.decode())));
+addEventListener("beforeprint", drawn);
+document.querySelector("[data-print]")?.addEventListener("click", () => drawn().then(() => print()));
 
 // A menu closes where one clicks elsewhere, and with Escape.
 const close = (except) => {

@@ -6,6 +6,7 @@ import { SCRIPTS } from "./scripts.js";
 const root = new URL("../", document.currentScript.src); // this script is in _static
 const IN_DIALOG = 8;
 const MOST = 50; // that find.js hands over
+const NEAREST = 3; // for an address that is wrong
 
 let index;
 const load = async () => {
@@ -57,7 +58,7 @@ const searching = ({ form, status, list, limit, enter, more = {} }) => {
       list.replaceChildren(...found.slice(0, limit).map(item));
       list.scrollTop = 0;
       more.hidden = found.length === 0;
-      if (query) status.textContent = counted(found.length);
+      if (query) status.textContent = counted(found.length, limit);
     } catch {
       status.textContent = "The index could not be loaded. Try again, or look at the contents.";
     }
@@ -84,8 +85,11 @@ const searching = ({ form, status, list, limit, enter, more = {} }) => {
   return update;
 };
 
-const counted = (count) =>
-  count ? `${count === MOST ? "the first " : ""}${count} ${count === 1 ? "section" : "sections"}` : "Nothing found. Fewer or other words may help.";
+const counted = (count, limit) => {
+  if (!count) return "Nothing found. Fewer or other words may help.";
+  if (limit === NEAREST && count > limit) return `The ${limit} nearest of the book's sections; Search shows more`;
+  return `${count === MOST ? "The first " : ""}${count} ${count === 1 ? "section" : "sections"}`;
+};
 
 let dialog;
 const build = () => {
@@ -133,14 +137,17 @@ const open = () => {
 if (page) {
   const [form, status, list] = ["form", "[role=status]", "ol.found"].map((part) => page.querySelector(part));
   const input = form.querySelector("input");
+  // A wrong address may hold words of the right one.
+  const wrong = page.dataset.searchPage ? location.pathname.match(/([^/.]*)[^/]*\/?$/)[1] : "";
+  const asking = (query) => `?q=${encodeURIComponent(query)}`;
   const update = searching({
     form,
     status,
     list,
-    enter: (query) => history.replaceState(null, "", `?q=${encodeURIComponent(query)}`),
+    ...(page.dataset.searchPage
+      ? { limit: NEAREST, enter: (query) => location.assign(new URL(`search.html${asking(query)}`, root)) }
+      : { enter: (query) => history.replaceState(null, "", asking(query)) }),
   });
-  // A wrong address may hold words of the right one.
-  const wrong = page.dataset.searchPage ? location.pathname.match(/([^/.]*)[^/]*\/?$/)[1] : "";
   input.value = new URLSearchParams(location.search).get("q") ?? wrong.replace(/[-_]+/g, " ");
   if (!wrong) input.focus();
   update();

@@ -49,7 +49,7 @@ function view(model) {
     const most = nice(Math.max(1, ...s.c.map(Math.abs)), [1, 1.5, 2, 3, 5, 10]);
     const y = (value) => CELL.base - (CELL.unit * value) / most;
 
-    pen.text("head cell", 0, 14, '"bars: cell state "c_t"; dots: "h_t"; rings: offered "g_t', "start");
+    pen.text("head cell", 0, 14, '"bars: "c_t"; dots: "h_t"; rings: offered "g_t', "start");
     pen.scale("cell", ticks([most, 0, -most]), y, GUTTER, width, 0);
     for (let t = 1; t <= T; t++) {
       pen.bar(`c${t}`, x(t), Math.min(30, column * 0.5), y(0), y(s.c[t]), "ex-bar ex-V");

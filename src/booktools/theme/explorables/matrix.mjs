@@ -175,9 +175,10 @@ function describe({ complex, sizes, radius, lengths, g, D, lag }) {
     said += `. But the length first grows to ${show(most)}, at lag ${lengths.indexOf(most)}: $W$ is not normal`;
   }
   const slopes = D.slice(1).flat();
+  const end = lag < LAGS ? `, at lag ${LAGS} it is ${show(lengths[LAGS])}` : "";
   return `${said}. ${g ? `The slopes in $D_1$ to $D_{${LAGS}}$ lie between ${show(Math.min(...slopes))} and ${
     show(Math.max(...slopes))}.` : "Without inputs every $D_t$ is the identity matrix."} At lag ${lag} the length is ${
-    show(lengths[lag])}, at lag ${LAGS} it is ${show(lengths[LAGS])}.`;
+    show(lengths[lag])}${end}.`;
 }
 
 upgrade("matrix", { question: "What do repeated factors $DW$ do to a vector?", start, presets,

@@ -33,7 +33,7 @@ const BARS = { top: 30, bottom: 140 };
 const SUMS = { top: 196, bottom: 366 };
 const HEIGHT = 406;
 const GUTTER = 34;
-const RIGHT = 58;
+const RIGHT = 67;
 
 const box = (left, right, from, to) => `M${left} ${from}H${right}V${to}H${left}z`;
 
@@ -77,13 +77,11 @@ function view(model) {
     const high = Math.ceil(Math.max(...all) / step) * step;
     const low = Math.floor(Math.min(...all) / step) * step;
     const y = (value) => SUMS.top + ((high - value) / (high - low)) * (SUMS.bottom - SUMS.top);
-    pen.text("head sums", 0, SUMS.top - 16,
-      `"what ${s.segments ? "segments keep, on average," : "a window keeps"} by length "K`, "start");
     const levels = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step);
     pen.scale("sums", ticks(levels), y, GUTTER, end, 0);
     pen.line("whole", GUTTER, y(whole), end, y(whole), "ex-dashed");
     const clear = Math.abs(y(whole) - y(s.value)) > 30 || K < 150;
-    pen.text("whole name", end + 5, y(whole) + 4, `"all: ${show(whole)}"`, "start", "ex-small");
+    pen.text("whole name", end + 14, y(whole) + 4, `"all: ${show(whole)}"`, "start", "ex-small");
     const curve = (values) => values.map((value, i) => `${x(i + 1)} ${y(value)}`).join(" ");
     pen("polyline", "other", { points: curve(s.sums[1]), class: "ex-curve ex-other" });
     const named = s.segments ? 24 : 110; // where the other curve has room for its name
@@ -92,6 +90,8 @@ function view(model) {
     pen("polyline", "curve", { points: curve(s.sums[0]), class: "ex-curve" });
     pen.line("cut", x(K), BARS.top - 8, x(K), SUMS.bottom, "ex-cut");
     pen.line("bias", x(K), y(s.value), x(K), y(whole), "ex-bias");
+    pen.text("head sums", 0, SUMS.top - 16, // above the line, which it interrupts
+      `"what ${s.segments ? "segments keep, on average," : "a window keeps"} by length "K`, "start", "ex-halo");
     const left = K > 0.72 * LAGS;
     if (clear) {
       pen.text("bias name", x(K) + (left ? -12 : 12), (y(s.value) + y(whole)) / 2 + 4,
