@@ -189,9 +189,23 @@ def test_an_edit_that_breaks_an_equation_turns_its_check(read: Callable[..., Rea
     expect(line).to_contain_text("✗")
     expect(line).to_contain_text("left is 1, right is 2")
     cell.get_by_role("button", name="Reset").click()
+    expect(line).to_contain_text("✓ checked: ")
+    expect(mark).to_have_text(str(before))
     reader.run(source.splitlines()[0])
-    expect(line).to_contain_text("✓")
-    assert before
+    expect(line).to_contain_text("✓ checked here: ")
+
+
+def test_an_output_comes_where_the_reader_is_and_reset_takes_it_away(
+    read: Callable[..., Reader],
+) -> None:
+    reader = read("book/index.html")
+    cell = reader.write("def network", "print('mine')")
+    reader.page.keyboard.press("Shift+Enter")
+    reader.rest()
+    expect(cell.get_by_role("textbox")).to_be_focused()
+    expect(cell.locator(".live-output")).to_contain_text("mine")
+    cell.get_by_role("button", name="Reset").click()
+    expect(cell.locator(".live-output")).to_have_count(0)
 
 
 SAID = {
