@@ -239,8 +239,8 @@ def repeated(page: Page) -> None:
             page.wrong(line, message + "measure in benchmarks, and read what stands in the book")
     for cell in page.cells:
         for node in ast.walk(tree(cell.source)):
-            if isinstance(node, ast.Constant) and ABSOLUTE.match(str(node.value)):
-                message = f"{node.value} is on this machine alone: begin at the chapter's folder"
+            if isinstance(node, ast.Constant) and ABSOLUTE.match(path := str(node.value)):
+                message = f"{path} is on this machine alone: begin at the chapter's folder"
                 page.wrong(cell.line + node.lineno - 1, message)
 
 
