@@ -112,7 +112,7 @@ def test_numbers_are_written_as_a_person_does(number, written):
 def test_only_numbers_change_in_what_a_check_says():
     assert in_words(None, "equal as expressions") == "equal as expressions"
     said = in_words("3", "largest relative difference 4.1e-16")
-    assert said == "largest relative difference 4.1 × 10⁻¹⁶ (3 cases)"
+    assert said == "largest relative difference 4.1 × 10⁻¹⁶ (3\N{NO-BREAK SPACE}cases)"
 
 
 # Where checks stand on a page
