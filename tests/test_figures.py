@@ -80,6 +80,23 @@ def test_network_weights_stand_beside_their_arrows_in_their_colour(ax):
     assert y == pytest.approx(0.5)
 
 
+def test_network_names_stand_in_the_middle_of_their_circles(ax):
+    unrolled_network(ax, 2)
+    circles = [patch for patch in ax.patches if isinstance(patch, Circle)]
+    assert {circle.radius for circle in circles} == {RADIUS}
+    assert {circle.get_facecolor()[3] for circle in circles} == {0}  # the page shows through
+    assert {(text.get_ha(), text.get_va()) for text in ax.texts} == {("center", "center")}
+
+
+def test_network_is_drawn_in_the_colour_of_the_text():
+    with mpl.rc_context({"text.color": "white"}):  # of a dark style
+        ax = Figure().subplots()
+        unrolled_network(ax, 2)
+    circles = [patch for patch in ax.patches if isinstance(patch, Circle)]
+    assert {circle.get_edgecolor() for circle in circles} == {(1, 1, 1, 1)}
+    assert {text.get_color() for text in ax.texts if "_" in text.get_text()} == {"white"}
+
+
 @pytest.mark.parametrize("k", [1, 3, 4])
 def test_network_path_is_every_later_use_of_the_weights(ax, k):
     unrolled_network(ax, 4, path_from=k)
@@ -90,13 +107,11 @@ def test_network_path_is_every_later_use_of_the_weights(ax, k):
     assert {ends for ends, width in widths.items() if width == bold} == path
 
 
-def test_network_fits_its_axes(ax):
+def test_network_fits_its_axes_and_fills_them(ax):
     unrolled_network(ax, 3)
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    assert left < -RADIUS
-    assert right > 3 * STEP + RADIUS
-    assert bottom < -RADIUS
-    assert top > 2 + RADIUS
+    for margin in (-left, right - 3 * STEP, -bottom, top - 2):
+        assert RADIUS < margin < 2 * RADIUS
     assert ax.get_aspect() == 1
     assert not ax.axison
 
@@ -109,8 +124,10 @@ def test_positive_norms_are_one_line_on_a_log_axis(ax):
     assert_array_equal(line.get_ydata(), norms)
     assert ax.get_yscale() == "log"
     assert texts(ax) == []
-    assert "lag" in ax.get_xlabel()
-    assert "norm" in ax.get_ylabel()
+    assert ax.get_xlabel() == "lag: steps back in time"
+    assert ax.get_ylabel() == "norm of the summand"
+    assert line.get_marker() == "o"  # one small dot for each lag
+    assert line.get_markersize() < mpl.rcParams["lines.markersize"]
     assert_allclose(ax.get_xticks(), np.round(ax.get_xticks()), atol=0)
 
 
@@ -132,6 +149,25 @@ def test_zeros_break_the_line_and_are_crosses_on_the_lower_edge(ax):
     assert name.get_position() == (2, 2.0)
     assert zero.get_text() == "zero (w)"
     assert zero.get_position()[0] == 1
+
+
+@pytest.mark.parametrize("norms", [[0.5, 4.0, 2.0, 1.0], [0.5, 4.0, 0.0, 1.0, 0.0]])
+def test_the_label_stands_beside_the_last_point_above_zero_in_its_colour(ax, norms):
+    ax.plot([1], [1])  # so that the next colour is not the first
+    gradients_by_lag(ax, np.array(norms), label="w")
+    name = ax.texts[0]
+    assert name.get_position() == (3, 1.0)
+    assert name.get_text() == "  w"  # not on the point
+    assert (name.get_ha(), name.get_va()) == ("left", "center")
+    assert name.get_color() == ax.lines[1].get_color() != ax.lines[0].get_color()
+
+
+def test_a_zero_is_a_whole_cross_and_named_within_the_axes(ax):
+    gradients_by_lag(ax, np.array([1.0, 0.0]))
+    assert not ax.lines[1].get_clip_on()  # half of it is below the edge
+    (name,) = ax.texts
+    place = name.get_transform().transform(name.get_position())
+    assert 0 < ax.transAxes.inverted().transform(place)[1] < 0.1
 
 
 def test_a_zero_does_not_move_the_limits_of_the_positive_norms(ax):

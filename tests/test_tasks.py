@@ -342,6 +342,7 @@ def test_what_may_follow_is_what_some_string_goes_on_with(task):
             follow.setdefault(string[:i], set()).add(string[i])
     batch = task.encode(strings)
     allowed = task.may_follow(batch)
+    assert allowed.dtype == bool  # a mask
     for b, string in enumerate(strings):
         for t in range(len(batch.counts)):
             got = {s for s, may in zip(task.symbols, allowed[t, b], strict=True) if may}
@@ -518,18 +519,24 @@ def test_what_is_no_batch_of_the_task_is_refused(task):
     y = np.zeros((*batch.counts.shape, task.m))
     none = batch.counts.copy()
     none[:, 1] = False
+    T, m, wide = len(none), task.m, np.ones((*none.shape, task.m + 1))
+    single = {"target": batch.target[:, 0].ravel(), "counts": batch.counts[:, 0]}  # without B
+    needs = f"needs (T={T}, B=2,"
     wrong = [
         ({"counts": batch.counts.astype(int)}, TypeError, "counts: got dtype int64, needs bool"),
         ({"counts": none}, ValueError, "counts: got no step that is True in sequence 1, needs one"),
         ({"target": batch.target[1:]}, ValueError, "target: got shape "),
-        ({"target": np.dstack([batch.target] * 3)}, ValueError, "target: got shape "),
+        ({"target": wide}, ValueError, f"target: got shape {wide.shape}, {needs} m={m})"),
+        ({"target": 1j * wide}, TypeError, "target: got dtype complex128, needs float32 or "),
+        (single, ValueError, f"target: got shape ({T},), needs (T={T}, B, m={m})"),
         ({"target": np.full(none.shape, "a")}, TypeError, "target: got dtype <U1, needs integer"),
     ]
-    for label in (-1, -100, task.m) if task is not ADDING else ():
-        got = f"label in target: got {label}, needs an integer from 0 to {task.m - 1}"
+    for label in (-1, -100, m) if task is not ADDING else ():
+        got = f"label in target: got {label}, needs an integer from 0 to {m - 1}"
         wrong.append(({"target": np.full_like(batch.target, label)}, ValueError, got))
+    twice = [np.concatenate([batch.x, batch.x], axis) for axis in range(3)]
     inputs = [
-        ({"x": LAG.sample(rng(), 2).x[:1]}, ValueError, "x: got shape "),
+        *(({"x": x}, ValueError, f"x: got shape {x.shape}, {needs} d={task.d})") for x in twice),
         ({"x": batch.x.astype(complex)}, TypeError, "x: got dtype complex128, needs float32 or "),
     ]
     judges = [task.right, task.error, task.outputs]
@@ -602,6 +609,22 @@ def test_batches_of_lists_and_any_targets_in_the_padding(task):
         assert (judge(y, other) == judge(y, batch)).all()
 
 
+def test_a_task_never_sees_the_targets_of_the_padding():
+    seen = []
+
+    class Looks(bptt.TemporalOrder):
+        def steps_right(self, y, batch):
+            seen.append(batch.target[~batch.counts])
+            return super().steps_right(y, batch)
+
+    task = Looks(20)
+    batch = task.sample(rng(), 5)
+    marked = np.where(batch.counts, batch.target, -100)  # what losses elsewhere pass over
+    assert task.right(perfect(task, batch), batch._replace(target=marked)).all()
+    assert (seen[0] == 0).all()
+    assert seen[0].size >= 5 * 19
+
+
 def test_underflow_is_no_error():
     class Faint(bptt.AddingProblem):
         def draw(self, rng):
@@ -609,7 +632,7 @@ def test_underflow_is_no_error():
             return x, 0 * target, counts
 
     def outputs(x):
-        return np.full((*x.shape[:2], 1), 1e-160)
+        return 1e-160 * np.abs(x[..., :1])
 
     batch, faint = Faint().sample(rng(), 2), Faint(T=20)
     with np.errstate(all="raise"):
