@@ -413,7 +413,7 @@ def test_a_check_stands_under_its_equation_and_its_cell_unfolds_from_it(good):
     assert line["class"] == ["check"]
     found = "largest relative difference"
     assert re.fullmatch(
-        rf"✓ checked: {found} \S+( × \S+)? \(2 cases\); {found} 0", line.summary.text
+        rf"✓ checked: {found} \S+( × \S+)? \(2\scases\); {found} 0", line.summary.text
     )
     assert line.pre.text.count('"eq-slope"') == 2
     definition = chapter.find(id="equation-def-square").find_next_sibling()
