@@ -383,6 +383,7 @@ def test_a_function_that_can_be_imported_is_known_by_its_name():
 
     assert repr(By(np.linalg.norm)) == "BY(function=numpy.linalg.norm)"
     assert repr(By(problem)) == "BY(function=oracle.problem)"
+    assert repr(By(Leaky.step)) == f"BY(function={__name__}.Leaky.step)"
     assert By(problem) == By(problem) != By(agree)
     assert By(lambda a: a) != By(lambda a: -a)
     assert By(LONG.max) != By(np.ndarray.max)

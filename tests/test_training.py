@@ -349,6 +349,40 @@ def test_what_a_generator_has_spawned_is_resumed(tmp_path):
         bptt.fit(**last)
 
 
+def test_a_checkpoint_from_before_spawning_was_counted_is_resumed(tmp_path):
+    file = tmp_path / "run.npz"
+    bptt.fit(**training(steps=10, checkpoint=file))
+    file.write_bytes(altered(file, rng=without(file, "n_children_spawned")))
+    assert same(bptt.fit(**training(checkpoint=file, resume=True)), bptt.fit(**training()))
+
+
+class Seeds(np.random.bit_generator.ISeedSequence):
+    """Seeds of one's own, which spawn nothing."""
+
+    def generate_state(self, n_words, dtype=np.uint32):
+        return np.arange(1, 1 + n_words, dtype=dtype)
+
+
+def test_a_generator_with_seeds_of_ones_own_is_resumed(tmp_path):
+    file = tmp_path / "run.npz"
+
+    def arguments(**others):
+        return training(rng=np.random.Generator(np.random.PCG64(Seeds())), **others)
+
+    bptt.fit(**arguments(steps=10, checkpoint=file))
+    assert same(bptt.fit(**arguments(checkpoint=file, resume=True)), bptt.fit(**arguments()))
+
+
+def test_a_rule_that_counts_without_a_sign_is_resumed(tmp_path):
+    def halves(pair, gradients, at):
+        return Pair(pair.a / 2, pair.b / 2), Moments(np.uint64(at.updates + 1), at.sums)
+
+    file = tmp_path / "run.npz"
+    bptt.descend(**to_pair(steps=3, checkpoint=file, **of_rule(halves)))
+    found = bptt.descend(**to_pair(checkpoint=file, resume=True, **of_rule(halves)))
+    assert (found.network.b, found.moments.updates) == (3 / 32, 5)
+
+
 def test_a_checkpoint_is_saved_where_its_link_leads(tmp_path):
     (tmp_path / "large").mkdir()
     file, link = tmp_path / "large" / "run.npz", tmp_path / "run.npz"

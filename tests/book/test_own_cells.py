@@ -180,6 +180,33 @@ def test_what_a_cell_is_checked_with_has_one_precision():
     assert set.union(*seen) == {"float32", "float64", "complex128"}
 
 
+def test_what_a_cell_is_checked_with_is_drawn_as_the_docstring_says():
+    seen = []
+
+    class Noting(OWN["IndRNN"]):
+        def step(self, before, p, q, s, kept):
+            if s.dtype == float:
+                seen.append([a.copy() for a in (before, p, q)])
+            np.tanh(q[1] * before[0] + q[0], out=s[0])
+
+        def partials(self, before, s, kept):
+            slope = 1 - s[0] ** 2
+            return bptt.Partials.of([[0 * slope, kept[1] * slope]], [[slope, before[0] * slope]])
+
+    bptt.check_cell(Noting(), np.random.default_rng(0), n=9)
+    far = next(given for given in seen if abs(given[1]).max() > 5)
+    for (before, p, q), limit in ((seen[0], 1), (far, 10)):
+        drawn = np.concatenate([before, p, q[:1]])
+        assert abs(drawn).max() <= limit
+        assert drawn.min() < -limit / 2
+        assert drawn.max() > limit / 2
+        assert ((q[1] > 0) & (q[1] < 1)).all()
+        assert (q[1] == q[1][0]).all()  # a parameter is the same for all sequences
+    near = [before for before, p, q in seen if abs(before).max() < 1.1]
+    assert all(np.unique(before).size > 1 for before in near)  # nothing is tried at rest alone
+    assert max(abs(before).max() for before, p, q in seen if before.shape[1] == 2) < 1.001
+
+
 def complex_problem():
     rng = np.random.default_rng(3)
     T, B, d, n = 9, 2, 3, 4
@@ -371,9 +398,14 @@ def by(entry, part, what, claimed=NUMBER, right=NUMBER, cell=r"WRONG.*"):
 LEAKY_STEP, LEAKY = r"step of WRONG\(a=0.3\): ", r"partials of WRONG\(a=0.3\): "
 
 
-def fills_kept(self, before, s, kept):
-    kept.fill(0)
-    return type(CELLS["Leaky"]).partials(self, before, s, kept)
+def fills(which):
+    """``partials`` that writes into one of its arguments."""
+
+    def partials(self, *given):
+        given[which].fill(0)
+        return type(CELLS["Leaky"]).partials(self, *given)
+
+    return partials
 
 
 def leaves_it(self, before, p, q, s, kept):
@@ -490,6 +522,11 @@ FAULTS = {
         TypeError,
         "order of WRONG: got ndarray, needs Sequence",
     ),
+    "an order of orders": (
+        {"parent": "MinimalGated", "order": ((0, 1),)},
+        ValueError,
+        r"order of WRONG: got shape \(1, 2\), needs \(gates\)",
+    ),
     "an order of names": (
         {"parent": "MinimalGated", "order": ("f", 0)},
         TypeError,
@@ -515,6 +552,11 @@ FAULTS = {
         ValueError,
         r"scale of WRONG\(a=0.3\): got shape \(\), needs \(gates\)",
     ),
+    "a scale of names": (
+        {"scale": ("one",)},
+        TypeError,
+        r"scale of WRONG\(a=0.3\): got dtype <U3, needs ",
+    ),
     "an own parameter's derivative missing": (
         {"parent": "Peephole", "partials": entries("Peephole", times(1, 5, 0, table=1))},
         bptt.WrongCell,
@@ -529,6 +571,11 @@ FAULTS = {
         {"parent": "MinimalGated", "kept": 0},
         ValueError,
         "kept of WRONG: got 0, needs an integer from 2 to inf",
+    ),
+    "kept too small for parameters of its own": (
+        {"parent": "LRU", "kept": 1},
+        ValueError,
+        "kept of WRONG: got 1, needs an integer from 2 to inf",
     ),
     "kept too small for the step": (
         {"parent": "MinimalGated", "kept": 2},
@@ -585,6 +632,16 @@ FAULTS = {
         TypeError,
         LEAKY[:-2] + ", in a run of float32: got dtype float64, needs float32$",
     ),
+    "the state before written to": (
+        {"partials": fills(0)},
+        bptt.WrongCell,
+        LEAKY + "writes into before$",
+    ),
+    "the state written to": (
+        {"partials": fills(1)},
+        bptt.WrongCell,
+        LEAKY + "writes into s$",
+    ),
     "no Partials": (
         {"partials": entries("Leaky", lambda p, q: p)},
         TypeError,
@@ -606,7 +663,7 @@ FAULTS = {
         r"a table in partials of WRONG\(a=0.3\): got list, needs ndarray",
     ),
     "what is kept written to": (
-        {"partials": fills_kept},
+        {"partials": fills(2)},
         bptt.WrongCell,
         LEAKY + "writes into kept$",
     ),
@@ -663,6 +720,34 @@ def test_a_missing_attribute_is_named(missing):
         bptt.check_cell(type("Wrong", (bptt.Cell,), members)(), np.random.default_rng(0))
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"cell": type(bptt.GRU)}, TypeError, "cell: got the class GRUCell, needs Cell"),
+        ({"rng": 0}, TypeError, "rng: got int, needs Generator"),
+        ({"n": 0}, ValueError, "n: got 0, needs an integer from 1 to inf"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named(given, error, message):
+    arguments = {"cell": bptt.ELMAN, "rng": np.random.default_rng(0), **given}
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        bptt.check_cell(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("factor", "values"),
+    [
+        (1.001, r"0\.7007 where 0\.7 is right"),
+        (1 / 3, r"0\.233333 where 0\.7 is right"),
+        (1 + 1e-9, r"0\.7000000007(0+\d)? where 0\.7(0{14}\d)? is right"),
+    ],
+)
+def test_as_many_digits_are_shown_as_tell_the_values_apart(factor, values):
+    cell = wrong(partials=entries("Leaky", times(0, 1, factor)))
+    with pytest.raises(bptt.WrongCell, match=f", is {values} at unit "):
+        bptt.check_cell(cell, np.random.default_rng(0))
+
+
 def test_a_shortcut_that_is_wrong_is_named():
     class Wrong(type(bptt.LSTM)):
         def _chained(self, before, s, kept):
@@ -670,6 +755,20 @@ def test_a_shortcut_that_is_wrong_is_named():
             return table, 1.01 * through
 
     with pytest.raises(bptt.WrongCell, match=r"^WRONG: backward and truncated differ in W$"):
+        bptt.check_cell(Wrong(), np.random.default_rng(0))
+
+
+def test_a_shortcut_that_is_wrong_at_its_second_use_is_named():
+    class Wrong(type(bptt.LSTM)):
+        used = 0
+
+        def _chained(self, before, s, kept):
+            self.used += 1
+            table, through = super()._chained(before, s, kept)
+            return table, (1 if self.used == 1 else 1.01) * through
+
+    fault = r"^WRONG\(used=2\): backward and a second backward differ in W$"
+    with pytest.raises(bptt.WrongCell, match=fault):
         bptt.check_cell(Wrong(), np.random.default_rng(0))
 
 
@@ -748,6 +847,25 @@ class Exponential(bptt.Cell):
 
     def partials(self, before, s, kept):
         return bptt.Partials.of([[np.exp(kept[0]), 1]])
+
+
+class Near(bptt.Cell):
+    """Right, and refuses what is far out or below zero."""
+
+    parts, direct, scale, own, kept = 1, 1, (1.0,), 1, 2
+
+    def step(self, before, p, q, s, kept):
+        if abs(p).max() > 6:
+            raise ValueError("too far")
+        if (q[1].real < 0).any():
+            raise ValueError("below zero")
+        np.tanh(p + q[:1], out=kept[:1])
+        kept[1] = np.sqrt(q[1])
+        s[0] = kept[0] + kept[1] * before[0]
+
+    def partials(self, before, s, kept):
+        slope = 1 - kept[0] ** 2
+        return bptt.Partials.of([[slope, kept[1]]], [[slope, before[0] / (2 * kept[1])]])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -867,6 +985,13 @@ def test_a_part_that_is_not_written_where_q_was_is_named():
             bptt.check_cell(cell, np.random.default_rng(0))
     assert bptt.check_cell(Passing(), np.random.default_rng(0)).endswith("by the complex step")
 
+    class Wrong(Passing):
+        def partials(self, *given):
+            return times(0, 0, 1.01)(*super().partials(*given))
+
+    with pytest.raises(bptt.WrongCell, match=by("p[0][0]", 0, "W h of gate 0")):
+        bptt.check_cell(Wrong(), np.random.default_rng(0))
+
 
 class Buffered(type(CELLS["Relu"])):
     """Has room for as many sequences as it saw first."""
@@ -896,6 +1021,53 @@ def test_numbers_too_large_are_told():
         bptt.check_cell(Of(lambda a: np.exp(1e6 * abs(a)), abs), np.random.default_rng(0))
     found = bptt.check_cell(steeper, np.random.default_rng(0))
     assert "; not tried in float32: step of OF: numbers too large for float32 in s[0]" in found
+
+
+def test_all_that_is_not_tried_is_told():
+    steep = Of(lambda a: np.exp(100 * a), lambda a: 100 * np.exp(100 * a))
+    said = "OF: .*; not tried in float32: .*; not tried over several steps: .*; not tried with "
+    found = bptt.check_cell(steep, np.random.default_rng(0))
+    assert re.fullmatch(said + "large numbers, where it fails: .*", found)
+    fails = "where it fails"
+    assert bptt.check_cell(Near(), np.random.default_rng(0)) == (
+        f"NEAR: right to 1e-12 by the complex step; not tried with large numbers, {fails}: too far;"
+        f" not tried with negative parameters of its own, {fails}: below zero"
+    )
+
+
+def test_values_in_single_precision_are_told():
+    each = np.array([1, 2, 3])
+    cell = Of(lambda a: each * a, lambda a: each * (2.0 if a.dtype == np.float32 else 1.0) + 0 * a)
+    with pytest.raises(bptt.WrongCell, match=r"^partials of OF, .*: 2 where 1 is right$"):
+        bptt.check_cell(cell, np.random.default_rng(0))
+
+
+def test_derivatives_are_right_to_a_tolerance():
+    def moved(by, offset=0):
+        return Of(lambda a: offset + np.tanh(a), lambda a: 1 - np.tanh(a) ** 2 + by(a))
+
+    right = "OF: right to 1e-12 by the complex step"
+    assert bptt.check_cell(moved(lambda a: 5e-13), np.random.default_rng(0)) == right
+    by_steps = moved(lambda a: 1e-14 * len(a))  # as rounding may depend on how many there are
+    assert bptt.check_cell(by_steps, np.random.default_rng(0)) == right
+    beside = moved(lambda a: 5e-10, offset=1e6)  # of which float64 has no more digits
+    assert bptt.check_cell(beside, np.random.default_rng(0)) == right
+    for wrong in (moved(lambda a: 1.5e-12), moved(lambda a: 1e-11, offset=100)):
+        with pytest.raises(bptt.WrongCell, match=r"^partials of OF: p\[0\]\[0\], "):
+            bptt.check_cell(wrong, np.random.default_rng(0))
+
+
+def test_attributes_may_be_of_other_kinds_that_mean_the_same():
+    leaky = [{"direct": True}, {"direct": np.True_}, {"scale": (1,)}, {"scale": np.ones(1, "f4")}]
+    for cell in (*(wrong(**changed) for changed in leaky), wrong("Relu", direct=False)):
+        found = bptt.check_cell(cell, np.random.default_rng(0))
+        assert found.endswith(": right to 1e-12 by the complex step")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_cell_is_checked_with_few_units(n):
+    found = bptt.check_cell(bptt.GRU, np.random.default_rng(0), n=n)
+    assert found == "GRU: right to 1e-12 by the complex step"
 
 
 def test_a_cell_may_be_made_for_a_number_of_units():
