@@ -333,13 +333,21 @@ def test_a_table_of_another_kind_is_named():
         bptt.backward(bptt.unroll(Pair(), params, x, s0), dh)
 
 
-@pytest.mark.parametrize(("gates", "kept"), [(2, 1), (2, 0), (1, -1)])
-def test_too_little_room_for_q_is_named(gates, kept):
-    narrow = type("Narrow", (Caching,), {"scale": (1.0,) * gates, "kept": kept})()
+@pytest.mark.parametrize(("gates", "own", "kept"), [(2, 0, 1), (2, 0, 0), (1, 0, -1), (1, 1, 1)])
+def test_too_little_room_for_q_is_named(gates, own, kept):
+    more = {"scale": (1.0,) * gates, "own": own, "kept": kept}
+    narrow = type("Narrow", (Caching,), more)()
     params = bptt.init(narrow, 2, 3, rng=np.random.default_rng(0))
-    said = rf"^kept of NARROW: got {kept}, needs {gates} or more, for q$"
+    said = rf"^kept of NARROW: got {kept}, needs {gates + own} or more, for q$"
     with pytest.raises(ValueError, match=said):
         bptt.unroll(narrow, params, np.ones((4, 1, 2)))
+
+
+def test_rows_of_b_below_the_gates_are_named():
+    params = bptt.init(bptt.TORCH_GRU, 2, 3, rng=np.random.default_rng(0))
+    said = r"^b: got shape \(9,\), needs \(\(gates\+own\)\*n=12\)$"
+    with pytest.raises(ValueError, match=said):
+        bptt.unroll(bptt.TORCH_GRU, params._replace(b=params.b[:9]), np.ones((4, 1, 2)))
 
 
 def test_steps_that_are_no_slice_are_named():
