@@ -29,16 +29,16 @@ class WrongCell(AssertionError):
 def check_cell(cell: Cell, rng: Generator, *, n: int = 3) -> str:
     """Whether a cell of one's own is right; returns how its derivatives were judged.
 
-    Looks at its attributes; at what ``step`` writes, and that it acts on each unit of each sequence
-    alone; at each derivative in ``partials``, and that no other call changes it; and that all ways
-    to the gradients agree. They are judged to 1e-12 by the complex step or, if ``step`` is not
-    analytic, to 1e-6 by central differences, relative to the larger of 1 and the right value. In
-    float32 they are judged to 5e-4; and where ``step`` is analytic, ``partials`` has to be, too.
+    Checks its attributes; what ``step`` writes, and that it acts on each unit of each sequence
+    alone; each derivative in ``partials``, and that no other call changes it; and that all ways
+    to the gradients agree. Derivatives are judged to 1e-12 by the complex step or, if ``step`` is
+    not analytic, to 1e-6 by central differences, relative to the larger of 1 and the right value.
+    In float32 they are judged to 5e-4; and if ``step`` is analytic, ``partials`` has to be, too.
 
-    Takes a cell; ``rng``, which draws the points; and n, if the cell is made for a number of units.
+    Takes a cell; ``rng``, which draws the points; and n, if the cell needs a given number of units.
     States, W h and U x + b are drawn from (-1, 1), and parameters of the cell's own from (0, 1).
-    Derivatives are tried once more with the former from (-10, 10), as a cell may cut off there, and
-    with the latter negative; where it fails then, or its numbers are too large for float32 or over
+    Derivatives are tried again with the former from (-10, 10), as a cell may cut off there, and
+    again with the latter negative; if it fails then, or its numbers are too large in float32 or in
     three steps, the report says so. Raises WrongCell, which says what is wrong: of a derivative
     which one, its value and the right one; TypeError or ValueError if an argument, an attribute or
     a table does not fit, or the cell cannot be copied; AttributeError if an attribute is missing;

@@ -32,9 +32,10 @@ class Partials(NamedTuple):
     def of(cls, p: Sequence[Sequence[Any]], q: Sequence[Sequence[Any]] | None = None) -> "Partials":
         """The tables from their entries, ``p[part][column]``, each an array (..., n) or a number.
 
-        Numbers take the shape and the dtype of the arrays, of which there must be one. Raises
-        ValueError if there is none, if their shapes do not fit, or if the rows of a table differ in
-        length or are empty; TypeError if there are no rows, or an entry is no numbers.
+        Numbers take the shape and the dtype of the arrays, of which there must be at least one.
+        Raises ValueError if there is none, if their shapes do not fit, or if a table has no rows,
+        or rows that are empty or differ in length; TypeError if p or q is not a table, or an entry
+        is not numeric.
 
         Example:
             >>> import bptt, numpy as np
@@ -66,18 +67,18 @@ class Partials(NamedTuple):
 class Cell(ByParameters, ABC):
     r"""One step :math:`s_t = \varphi(s_{t-1}, p_t, q_t)` and its unit-wise partial derivatives.
 
-    Both see the same arrays: the first axis says which part, gate or kept array, the last two are
-    (B, n). Cells are equal if their classes and parameters are, that is what their ``__init__``
-    takes; ``repr`` tells both.
+    ``step`` and ``partials`` see the same arrays: the first axis says which part, gate or kept
+    array, the last two are (B, n). Cells are equal if their classes and parameters are, the
+    parameters being what ``__init__`` takes; ``repr`` shows both.
     """
 
     parts: int  #: k, how many parts the state has, 1 (h) or more (h and c)
     direct: int  #: how many of the last parts of s_{t-1} act beside the product with W
     scale: tuple[float, ...]  #: a factor for each gate's rows of W, U, b, -1 if logistic
-    #: arrays of the size of h that a step keeps for ``partials``; the first ``gates + own`` of them
-    #: hold q_t when the step begins (if there are none, the place of s_t does)
+    #: how many arrays of the size of h a step keeps for ``partials``; the first ``gates + own``
+    #: hold q_t when the step begins (if ``kept`` is 0, the place of s_t holds it)
     kept: int
-    #: parameters of a unit beside its gates', row blocks of b below theirs, without rows in W and U
+    #: parameters of a unit other than its gates': row blocks of b below theirs, none in W and U
     own: int = 0
     order: tuple[int, ...] | None = None  #: of the gates within a step, if not that of W's rows
     _chained: Callable[[Array, Array, Array], tuple[Partials, Array]]  # see _shortcut
@@ -98,7 +99,8 @@ class Cell(ByParameters, ABC):
         r"""Write :math:`s_t` into ``s``, and into ``kept`` what :meth:`partials` needs.
 
         Shapes: ``before`` and ``s`` (k, B, n); ``p`` (gates, B, n) and ``q`` (gates + own, B, n),
-        scaled; ``kept`` (kept, B, n). ``p`` and ``q`` may be overwritten.
+        their gates times ``scale`` and in ``order``; ``kept`` (kept, B, n). ``p`` and ``q`` may be
+        overwritten.
         """
 
     @abstractmethod
@@ -148,8 +150,8 @@ def _columns(like: Array, number: int) -> tuple[Array, Array]:
 class ElmanCell(Cell):
     r"""The plain recurrent network :math:`h_t = \tanh(W h_{t-1} + U x_t + b)` (Elman 1990).
 
-    Its slope :math:`1 - h_t^2` comes from the state, which is rounded: of a saturated unit it has a
-    relative error of about :math:`u / (1 - h_t^2)`, u the rounding of the precision.
+    Its slope :math:`1 - h_t^2` is computed from the rounded state: for a saturated unit its
+    relative error is about :math:`u / (1 - h_t^2)`, with u the unit roundoff.
     """
 
     parts, direct, scale, kept = 1, 0, (1.0,), 0
@@ -245,7 +247,8 @@ class GRUCell(Cell):
 class TorchGRUCell(GRUCell):
     r"""The GRU with the second bias that PyTorch has inside the product with r.
 
-    Where ``GRU`` has :math:`p_n`, it has :math:`p_n + b_{hn}`; b is (4 n,), its last block that.
+    Where ``GRU`` has :math:`p_n`, this cell has :math:`p_n + b_{hn}`; b is (4 n,), and
+    :math:`b_{hn}` is its last block.
     """
 
     own, kept = 1, 5

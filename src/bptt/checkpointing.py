@@ -31,11 +31,11 @@ def checkpointed(
     r"""The gradients of :func:`backward`, with few states in memory and some steps run again.
 
     The steps are cut into segments, of which the first may be shorter. At most ``checkpoints``
-    states are kept at once, beside the run of one segment. The last segment is run from the nearest
+    states are kept at once, plus the run of one segment. The last segment is run from the nearest
     kept state and swept backward, then the one before it, and so on. Which states are kept follows
     the binomial schedule: with s checkpoints and :math:`\binom{s + r}{s}` segments or fewer, no
-    segment is run more than r + 1 times, and all together as seldom as possible. The gradients are
-    those of :func:`backward` to rounding. Source: Griewank and Walther (2000).
+    segment is run more than r + 1 times, and the runs in all are as few as possible. The gradients
+    are those of :func:`backward` to rounding. Source: Griewank and Walther (2000).
 
     Args:
         cell, params, x, s0: As for :func:`unroll`, but x is not copied: ``dh`` must not change it.

@@ -20,12 +20,12 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
         left, right (arrays, numbers or SymPy expressions, or lists or tuples of them): The sides;
             lists are compared item by item, so that one line can cover several cases.
         tol (float): The largest difference allowed, relative to the largest entry of the two sides,
-            up to 0.5. For SymPy expressions 0: the difference must simplify to zero.
+            up to 0.5. SymPy expressions ignore it: their difference must simplify to 0.
         relation ("==" or "<="): ``<=`` checks an inequality entry by entry, with no tolerance.
     Raises:
         EquationFails: Naming the label, the case, the entry that differs most, and both values.
         TypeError, ValueError: If an argument does not fit, sides differ in shape or are not finite,
-            which includes the absolute values of complex numbers.
+            as also complex numbers whose absolute values overflow.
     Example:
         >>> import bptt
         >>> bptt.verified("eq-square", [(2 + 1) ** 2, 0.5**2], [4 + 4 + 1, 0.25], tol=0)

@@ -1,4 +1,4 @@
-"""Examples to derive: a random run with a loss, and the exact derivative along a direction."""
+"""Examples for checks: a random run with a loss, and the exact derivative along a direction."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,8 +23,8 @@ class Example(NamedTuple):
 def example(cell: Cell, T: int = 6, B: int = 2, d: int = 2, n: int = 3, seed: int = 0) -> Example:
     """A run with random parameters (:func:`bptt.init`), normal x and dh, and uniform s0.
 
-    Takes a cell, T, B, d and n from 1, and a seed from 0; equal ones give equal runs. Raises
-    TypeError or ValueError for others.
+    Takes a cell, T, B, d and n of at least 1, and a seed of at least 0; equal arguments give equal
+    runs. Raises TypeError or ValueError for anything else.
 
     Example:
         >>> import bptt, bptt.examples

@@ -18,7 +18,7 @@ class GradientMismatch(AssertionError):
 
 
 class CannotJudge(AssertionError):
-    """Values that do not tell whether a gradient is right: too coarse, or around a kink."""
+    """Values that cannot show whether a gradient is right: too coarse, too large, or at a kink."""
 
 
 class Report(NamedTuple):
@@ -37,7 +37,7 @@ class Report(NamedTuple):
 def central_difference(f: Function, x: Array, eps: float | None = None) -> Array:
     r"""The gradient of f by :math:`(f(x + \epsilon e_i) - f(x - \epsilon e_i)) / 2\epsilon`.
 
-    Takes a function f from an array like x, its own copy each time, to a real scalar; and x,
+    Takes a function f that maps an array like x (a fresh copy each time) to a real scalar; and x,
     float32 or float64. If the step ``eps`` is not given, it is the cube root of the machine epsilon
     times max(1, ``|x_i|``), near which truncation and rounding balance. Returns an array like x.
     Raises TypeError or ValueError if an argument does not fit, or f returns no finite real scalar.
@@ -92,23 +92,25 @@ def check(
     """Compare a gradient with differences of f, entry by entry and along a random direction.
 
     A difference is Richardson's extrapolation of central ones over steps h, 2h and 4h. It comes
-    with its error: two extrapolations tell the truncation, and what a polynomial through values
-    near x leaves, the noise (after Moré and Wild 2011). h follows from both. Where f rounds some
-    of its terms to fewer digits than others, the noise of the finest is seen, and a right gradient
-    may be called wrong. f is asked in float64 if it takes that, also where x is float32.
+    with its error: two extrapolations show the truncation, and a polynomial fitted to
+    values near x leaves the noise over (after Moré and Wild 2011). h follows from both. Where f
+    rounds some of its terms to fewer digits than others, the noise of the finest is seen, and a
+    right gradient may be called wrong. f is asked in float64 if it takes that, also where x is
+    float32.
 
     Args:
-        f (function): From an array like ``x``, its own copy each time, to a real scalar.
+        f (function): Maps an array like ``x`` (a fresh copy each time) to a real scalar.
         x, gradient (float32 or float64 arrays of one shape): The point, and the claim there.
-        rtol, atol (float, optional): ``atol + rtol |difference|`` is allowed beside the error of
+        rtol, atol (float, optional): ``atol + rtol |difference|`` is allowed, plus the error of
             the difference. If not given, 1e-6, and 1000 machine epsilons of the gradient times the
             largest difference.
-        rng (numpy.random.Generator): Draws the direction and, of more than 200 entries, which: 100
-            where ``gradient`` is not 0, if there are so many.
+        rng (numpy.random.Generator): Draws the direction and, if there are more than 200 entries,
+            the 200 to compare: at least 100 where ``gradient`` is not 0, if there are that many.
     Raises:
         GradientMismatch: Naming the entry that differs most, and both values.
-        CannotJudge: If a difference may be wrong by more than ``atol + rtol`` times the largest one
-            or, neither being given, by more than a thousandth of it; or if numbers are too large.
+        CannotJudge: If a difference may be wrong by more than ``atol`` plus ``rtol`` times the
+            largest one or, if neither is given, by more than a thousandth of it; or if numbers are
+            too large.
         TypeError, ValueError: If an argument does not fit, f returns no finite real scalar, or two
             different ones for one x.
     Example:

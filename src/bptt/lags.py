@@ -52,11 +52,11 @@ def summands(unrolled: Unrolled, dh: Array, max_lag: int | None = None) -> Param
 def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
     """Truncated backpropagation through time: exactly the first ``window`` summands.
 
-    Every loss reaches back over ``window`` uses of the parameters, from 1, its own step included; T
-    or more keeps all. The initial state is used at step 1, at the same lag as :math:`x_1`. Takes
-    ``unrolled`` and ``dh`` and returns Gradients as :func:`backward`, in time O(T window). Raises
-    as :func:`backward`, and TypeError or ValueError if ``window`` does not fit. Source: Williams
-    and Peng (1990).
+    Every loss reaches back over ``window`` uses of the parameters, at least 1, its own step
+    included; with T or more, all are kept. The initial state is used at step 1, at the same lag as
+    :math:`x_1`. Takes ``unrolled`` and ``dh`` and returns Gradients as :func:`backward`, in time
+    O(T window). Raises as :func:`backward`, and TypeError or ValueError if ``window`` does not fit.
+    Source: Williams and Peng (1990).
 
     Example:
         >>> import bptt, bptt.examples

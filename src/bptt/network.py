@@ -40,7 +40,7 @@ class Network(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B sequences of T steps: inputs x (T, B, d), targets, and the steps at which the loss looks.
+    """B sequences of T steps: inputs x (T, B, d), targets, and which steps enter the loss.
 
     ``target`` is (T, B), integers, or (T, B, m), numbers; ``counts`` (T, B) is False where there is
     no target, as in the padding of a short sequence. The loss is a mean over all steps that count.
@@ -52,9 +52,9 @@ class Batch(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """What one batch says: the loss, its gradients with respect to the parameters, in their form;
-    the last state (B, k n), and the gradients with respect to the inputs x (T, B, d) and the
-    initial state s0 (B, k n). Empty where a function gives none.
+    """What one batch gives: the loss; its gradients with respect to the parameters, in their form;
+    the last state (B, k n); and the gradients with respect to the inputs x (T, B, d) and the
+    initial state s0 (B, k n). The last three are empty if a function does not give them.
     """
 
     loss: Any
@@ -111,7 +111,7 @@ def loss_and_gradients(
 
     Takes a cell and its network, a batch in the precision of the network, the initial state s0 (B,
     k n), zeros if not given, and the ``window`` of steps that each loss reaches back, as in
-    :func:`truncated`, all if not given. The ``loss`` is :func:`cross_entropy`,
+    :func:`truncated`: all of them if not given. The ``loss`` is :func:`cross_entropy`,
     :func:`mean_squared_error` or another function of the outputs (rows, m) and the targets (rows,
     …) of all steps that count, which returns the loss and its derivative with respect to the
     outputs. Raises TypeError or ValueError if an argument does not fit; OutOfRange, a

@@ -30,9 +30,9 @@ LEAST = {kind: float(np.finfo(kind).tiny) ** 0.5 for kind in FLOATS}  # squares 
 def clip_by_norm(gradients: Tree, limit: float) -> Tree:
     """The gradients, made shorter if the norm of all their entries together exceeds ``limit``.
 
-    Takes a NamedTuple of arrays, finite, and a number from 0; returns one like it. A field that is
-    None stays so. Raises TypeError or ValueError for others. Source: Pascanu, Mikolov and Bengio
-    (2013).
+    Takes a NamedTuple of finite arrays and a limit of at least 0; returns a NamedTuple like it. A
+    field that is None stays None. Raises TypeError or ValueError for anything else. Source:
+    Pascanu, Mikolov and Bengio (2013).
 
     Example:
         >>> import numpy as np, bptt
@@ -47,8 +47,8 @@ def clip_by_norm(gradients: Tree, limit: float) -> Tree:
 def clip_by_value(gradients: Tree, limit: float) -> Tree:
     """The gradients, each entry cut to the interval from -limit to limit.
 
-    So their direction changes, but still descends. As :func:`clip_by_norm` in all else, but for
-    real numbers only.
+    This changes their direction, which still descends. In all else as :func:`clip_by_norm`, but
+    for real numbers only.
 
     Example:
         >>> import numpy as np, bptt
@@ -68,7 +68,7 @@ class Moments(NamedTuple):
 
 
 class Optimiser(NamedTuple):
-    """A rule of descent, without a state of its own; checkpoints tell them apart by ``name``.
+    """A rule of descent, without a state of its own; checkpoints tell rules apart by ``name``.
 
     ``step(parameters, gradients, moments)`` returns the parameters and the moments after one
     update, and changes none in place; ``sums`` is how many running sums it keeps. Those of this
@@ -89,8 +89,8 @@ def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Opti
     r"""Gradient descent, :math:`v \leftarrow \mu v + g,\ \theta \leftarrow \theta - \eta v`.
 
     Takes the rate :math:`\eta` from 0, and the momentum :math:`\mu` from 0 to 1 (Polyak 1964). If
-    ``until`` is given, it is the update by which the rate has fallen to 0, in a straight line.
-    Raises TypeError or ValueError for others.
+    ``until`` is given, the rate falls in a straight line, and is 0 after that many updates. Raises
+    TypeError or ValueError for anything else.
 
     Example:
         >>> import numpy as np, bptt
@@ -104,9 +104,9 @@ def sgd(rate: float, momentum: float = 0.0, *, until: int | None = None) -> Opti
 def adagrad(rate: float = 1e-2, epsilon: float = 1e-8, *, until: int | None = None) -> Optimiser:
     """Adagrad: steps of ``rate`` times g, over the root of the sum of all its squares so far.
 
-    Takes ``rate`` and ``until`` as :func:`sgd`; ``epsilon`` is added to the root, from 1.1e-19 in
-    float32 and 1.5e-154 in float64, as it limits the steps where squares vanish. Source: Duchi,
-    Hazan and Singer (2011), with a diagonal matrix.
+    Takes ``rate`` and ``until`` as :func:`sgd`; ``epsilon``, at least 1.1e-19 in
+    float32 and 1.5e-154 in float64, is added to the root: it limits the steps where squares
+    vanish. Source: Duchi, Hazan and Singer (2011), with a diagonal matrix.
 
     Example:
         >>> import bptt

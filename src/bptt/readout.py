@@ -10,8 +10,9 @@ from ._arguments import Array, array, in_range, same_precision
 def softmax(z: ArrayLike) -> Array:
     r"""Probabilities :math:`y_i = e^{z_i} / \sum_j e^{z_j}` along the last axis.
 
-    Takes finite logits z (..., m) and returns an array like it, each row summing to 1. No logit
-    overflows: the largest is subtracted first. Raises TypeError or ValueError for other input.
+    Takes finite logits z (..., m) and returns an array like it, each row summing to 1. Nothing
+    overflows: the largest logit is subtracted first. Raises TypeError or ValueError for other
+    input.
 
     Example:
         >>> import bptt
@@ -29,7 +30,8 @@ def cross_entropy(z: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
 
     Takes logits z (..., m) and the right class of each row, integers (...) from 0 to m - 1. Returns
     the loss, a mean over all rows, and its derivative with respect to z, (softmax(z) - one-hot
-    target) / rows. Raises TypeError or ValueError for other input, OutOfRange if the loss is.
+    target) / rows. Raises TypeError or ValueError for other input, OutOfRange if the loss is
+    too large for the precision.
 
     Example:
         >>> import bptt
@@ -62,7 +64,8 @@ def mean_squared_error(y: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
     r"""The mean of :math:`(y - \mathrm{target})^2` over all entries, and its gradient.
 
     Takes two arrays of one shape; returns the loss and its derivative with respect to y. Raises
-    TypeError or ValueError if they do not fit, OutOfRange if the loss is.
+    TypeError or ValueError if they do not fit, OutOfRange if the loss is too large for the
+    precision.
 
     Example:
         >>> import bptt

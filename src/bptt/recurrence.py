@@ -28,8 +28,8 @@ BLOCK = 2**18  # numbers in one gate table of a block of steps: many steps, but 
 
 
 class Params(NamedTuple):
-    """Recurrent weights W (gates n, n), input weights U (gates n, d) and bias b (gates n,), below
-    which a cell with ``own`` parameters has those: (gates n + own n,).
+    """Recurrent weights W (gates n, n), input weights U (gates n, d) and bias b (gates n,). A
+    cell with ``own`` parameters has them below the bias: b is then (gates n + own n,).
     """
 
     W: Array
@@ -64,8 +64,8 @@ class Unrolled(NamedTuple):
     """A forward run: what :func:`unroll` was given, all states ``s`` (T + 1, B, k n), and what the
     cell has ``kept`` (T, kept, B, n) of each step for its partial derivatives.
 
-    The arrays are the run's own, and read-only: a change of the parameters given does not reach it.
-    The cell is the one given: the parameters that it holds itself must stay as they are.
+    The arrays are the run's own copies, and read-only: changing the parameters given does not
+    change the run. The cell is not copied: the parameters that it holds must stay as they are.
     """
 
     cell: Cell
@@ -83,8 +83,8 @@ class Unrolled(NamedTuple):
     def partials(self, steps: slice) -> Partials:
         """The cell's partial derivatives at these steps; step t leads from s[t] to s[t + 1].
 
-        Raises TypeError if ``steps`` is no slice, ValueError if the cell hands over tables of
-        another shape than it needs.
+        Raises TypeError if ``steps`` is not a slice or the cell does not return Partials,
+        ValueError if their tables do not have the shape they need.
         """
         instance("steps", steps, slice)
         return self._fitting(self.cell.partials(*self._at(steps)), steps)
@@ -108,9 +108,9 @@ class Unrolled(NamedTuple):
 def init(cell: Cell, d: int, n: int, *, rng: Generator, dtype: Any = np.float64) -> Params:
     r"""Random parameters, uniform on :math:`[-1/\sqrt n, 1/\sqrt n]` like PyTorch's layers.
 
-    Takes a cell, the numbers d of inputs and n of units, from 1, the generator ``rng``, and
-    ``dtype``, float32 or float64, which round the same draws. Raises TypeError or ValueError for
-    others.
+    Takes a cell, the numbers of inputs d and of units n, each at least 1, the generator ``rng``,
+    and ``dtype``, float32 or float64: both round the same draws. Raises TypeError or ValueError
+    for anything else.
 
     Example:
         >>> import bptt, numpy as np
@@ -139,7 +139,7 @@ def unroll(cell: Cell, params: Params, x: Array, s0: Array | None = None) -> Unr
     Raises:
         TypeError, ValueError: If a dtype is none of these, float32 meets another, a shape does not
             fit the others, or an entry is NaN or infinite.
-        FloatingPointError: If a state is too large for the precision.
+        OutOfRange: A FloatingPointError, if a state is too large for the precision, or nan.
     Example:
         >>> import bptt, numpy as np
         >>> params = bptt.Params(W=np.array([[0.5]]), U=np.ones((1, 1)), b=np.zeros(1))
@@ -241,7 +241,7 @@ def backward(unrolled: Unrolled, dh: Array, ds: Array | None = None) -> Gradient
             fixed.
         ds (array (B, k n), optional): Its derivative with respect to s_T through what follows the
             run, such as the ``s0`` of the gradients of a run that went on from s_T. Or (T, B, k n):
-            what a loss on all parts of each s_t adds.
+            its derivative with respect to all parts of each s_t, which is added to ``dh``.
     Returns:
         Gradients: With respect to W, U, b, x and s0. Nothing is conjugated in a complex run.
     Example:

@@ -37,7 +37,7 @@ def sensitivity(unrolled: Unrolled) -> Array:
     r"""The total derivative :math:`\mathrm{d}h_t/\mathrm{d}W` at every t of a run.
 
     Returns an array (T + 1, B, n, gates n, n): ``[t, r, i, j, k]`` is the derivative of ``h[t, r,
-    i]`` with respect to ``W[j, k]``, zero at t = 0. Raises TypeError if ``unrolled`` is no run,
+    i]`` with respect to ``W[j, k]``, zero at t = 0. Raises TypeError if ``unrolled`` is not a run,
     OutOfRange if a number is too large for the precision.
 
     Example:
@@ -56,8 +56,8 @@ def jacobians(unrolled: Unrolled) -> Array:
     r"""The one-step Jacobians :math:`\mathrm{d}s_t/\mathrm{d}s_{t-1}`; for ELMAN :math:`D_t W`.
 
     Returns an array (T, B, k n, k n): ``[t, r]`` is the Jacobian of the step from ``s[t, r]`` to
-    ``s[t + 1, r]``. Raises TypeError if ``unrolled`` is no run, OutOfRange if a number is too large
-    for the precision.
+    ``s[t + 1, r]``. Raises TypeError if ``unrolled`` is not a run, OutOfRange if a number is too
+    large for the precision.
 
     Example:
         >>> import bptt, bptt.examples

@@ -3,7 +3,7 @@
 A task draws batches of sequences, ``sample(rng, B)``, and says which of them a network's outputs
 got right in the sense of its source, ``right(y, batch)``. Sequences are padded with zeros at the
 end to one length; padding does not count. "H&S" is section 5 of Hochreiter and Schmidhuber (1997),
-read in full, in a stored copy, for alphabets, lengths, encodings and criteria.
+from which alphabets, lengths, encodings and criteria were taken (a stored copy, read in full).
 """
 
 import re
@@ -27,7 +27,7 @@ class Task(ABC):
     m: int  #: outputs at each step
     within: ClassVar[
         float
-    ]  #: an output is right if it is off by less, unless steps_right says else
+    ]  #: an output is right if it is off by less, unless steps_right says otherwise
     successive: ClassVar[int]  #: learned after so many sequences in a row that are right
     below: ClassVar[float] = np.inf  #: and if their mean squared error is less than this
 
@@ -59,8 +59,8 @@ class Task(ABC):
     def learned(self, outputs: Callable[[Array], Array], rng: Generator) -> bool:
         """Whether the criterion is met on fresh sequences, with ``outputs(x)`` of shape (T, B, m).
 
-        The sources look at the last sequences of training, while the weights still move; this keeps
-        them still. It stops at the first sequence that is wrong.
+        The sources look at the last sequences of training, while the weights still move; here they
+        are held fixed. It stops at the first sequence that is wrong.
         """
         instance("outputs", outputs, Callable)
         errors: list[Array] = []
@@ -110,7 +110,7 @@ class TemporalXOR(Task):
     Each bit is to be predicted from those before; two of three are random. Elman (1990, pp. 185 to
     187) trained two hidden units with 600 passes through 3,000 bits and shows that the error dips
     at every third bit, ``by_phase``. He sets no threshold. Here a sequence is right if all those
-    bits are more likely than not. Known from summaries of the paper that were read, not from it.
+    bits get a probability above 1/2. We know the paper from summaries, not from its own text.
 
     Example:
         >>> import numpy as np, bptt
@@ -137,7 +137,7 @@ class TemporalXOR(Task):
 
     @np.errstate(under="ignore")
     def by_phase(self, y: Array, batch: Batch) -> Array:
-        """Mean squared error, (3,), at bits of position 0, 1, 2 modulo 3; 1/4 if all are 1/2."""
+        """Mean squared error, (3,), at bits of position 0, 1, 2 modulo 3; 1/4 if all y are 1/2."""
         y, batch = self._judged(y, batch)
         squared = self.misses(y, batch)[..., 1] ** 2
         phase = np.arange(1, len(y) + 1)[:, None] % 3
@@ -215,7 +215,7 @@ class AddingProblem(Task):
 class TemporalOrder(Task):
     """Temporal order, H&S experiment 6a (also Pascanu, Mikolov and Bengio 2013): X or Y, twice.
 
-    E, then T to 1.1 T symbols in all, B at the end. Between them random a, b, c, d, but X or Y at
+    T to 1.1 T symbols, the first E and the last B. Between them random a, b, c, d, but X or Y at
     one place from k to 2k and one from 5k to 6k, k = T // 10. At the end, tell XX, XY, YX and YY
     apart. A sequence is right if all outputs are off by less than 0.3; learned after 2,000 in a row
     with a mean error below 0.1.

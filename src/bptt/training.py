@@ -22,9 +22,9 @@ AXES = ("gates*n n", "gates*n d", "gates*n", "m n", "m")
 class History(NamedTuple):
     """The loss, and the norm of the gradients before clipping, of each update of :func:`fit`.
 
-    ``sequences`` were seen; a batch that is no :class:`Batch`, or whose x has one axis, counts as
-    one. ``solved`` says that the criterion stopped it; ``diverged`` that the last update did not
-    come to finite numbers: its loss or norm may be infinite or not a number.
+    ``sequences`` is how many were seen; a batch that is not a :class:`Batch`, or whose x has only
+    one axis, counts as one. ``solved`` says that the criterion was met; ``diverged`` that the last
+    update did not come to finite numbers: its loss or norm may be infinite or not a number.
     """
 
     losses: Array
@@ -98,11 +98,11 @@ def fit(
 ) -> Fit:
     """Train a network: :func:`descend` with :func:`loss_and_gradients`.
 
-    Takes cell, network, loss and window as the second, the network float32 or float64; and sample,
-    optimiser, steps, rng, clip, clip_value, criterion, every, carry, checkpoint, resume and
-    progress as the first, with its value and errors. Batches are brought to the precision of the
-    network. To carry the state, each sequence needs a target at the last step of its batch, because
-    after padding the state is no longer its own.
+    Takes cell, network, loss and window as :func:`loss_and_gradients`, the network in float32 or
+    float64; and sample, optimiser, steps, rng, clip, clip_value, criterion, every, carry,
+    checkpoint, resume and progress as :func:`descend`, whose value and errors it has. Batches are
+    brought to the precision of the network. To carry the state, each sequence needs a target at the
+    last step of its batch, because after padding the state is no longer its own.
 
     Example:
         >>> import numpy as np, bptt
@@ -176,24 +176,26 @@ def descend(
         optimiser (Optimiser): Such as :func:`adam`.
         steps (int): Updates to make, with those made before a run was resumed; at least 1.
         rng (Generator): All randomness there is. Resuming sets it to where it was; it must not have
-            spawned more others by then, as these cannot be taken back.
+            spawned more generators than at the save, as these cannot be taken back.
         clip, clip_value (float, optional): The limit of :func:`clip_by_norm` or that of
             :func:`clip_by_value`, not both.
         criterion (function, optional): ``criterion(parameters)`` says whether training has
-            succeeded and ends; asked after each ``every`` updates, at least 1, after the last, and
-            again where a run that had succeeded or made its steps is resumed.
-        carry (bool): ``state`` is a copy of the last one of the batch before: nothing is
-            differentiated through it. Without, and where a sequence of batches begins, it is None.
-        checkpoint (path, optional): A file to save to after each ``every`` updates and the last, in
-            place of what is there, by way of one beside it whose name ends with ``.bptt-part``.
-        resume (bool): Go on from the checkpoint, if it is there; it must be named.
+            succeeded and ends; asked after every ``every`` updates (1 or more), after the last, and
+            again if a run that had succeeded or made its steps is resumed.
+        carry (bool): ``state`` is a copy of the last state of the batch before: nothing is
+            differentiated through it. Without ``carry``, and where a sequence of batches begins, it
+            is None.
+        checkpoint (path, optional): A file to save to after every ``every`` updates and the last,
+            replacing what is there; it is first written beside it, with ``.bptt-part`` at the end
+            of its name.
+        resume (bool): Go on from ``checkpoint``, which must be given, if that file exists.
         progress (bool): Show a bar on the standard output, with tqdm.
     Returns:
         Fit: Training that diverges ends, too: at the first loss, gradient, parameter or moment that
         is out of range, with the parameters of the update before, and the history says so.
     Raises:
         TypeError, ValueError: If an argument does not fit, or the checkpoint is of another training
-            or no checkpoint. It is read without pickle: no file can run code.
+            or is not a checkpoint. It is read without pickle: no file can run code.
         Interrupted: If interrupted from the keyboard; the checkpoint is saved first.
     Example:
         >>> import numpy as np, bptt
