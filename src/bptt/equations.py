@@ -24,8 +24,8 @@ def verified(label: str, left: Any, right: Any, *, tol: float, relation: str = "
         relation ("==" or "<="): ``<=`` checks an inequality entry by entry, with no tolerance.
     Raises:
         EquationFails: Naming the label, the case, the entry that differs most, and both values.
-        TypeError, ValueError: If an argument does not fit, sides differ in shape or are not finite,
-            as also complex numbers whose absolute values overflow.
+        TypeError, ValueError: If an argument does not fit, sides differ in shape, or a number or
+            the absolute value of a complex number is not finite.
     Example:
         >>> import bptt
         >>> bptt.verified("eq-square", [(2 + 1) ** 2, 0.5**2], [4 + 4 + 1, 0.25], tol=0)

@@ -75,7 +75,7 @@ def truncated(unrolled: Unrolled, dh: Array, window: int) -> Gradients:
         dq[: len(dq_lag)] += dq_lag
         s0 += to_s0.reshape(s0.shape)
     x = (dq[:, : len(params.U)] @ params.U).reshape(unrolled.x.shape)
-    W, U, b = weight_gradients(unrolled, slice(0, T), dp, dq)
+    W, U, b = weight_gradients(unrolled, slice(T), dp, dq)
     return finite(Gradients(W, U, b, x, s0))
 
 
@@ -91,5 +91,5 @@ def _by_lag(unrolled: Unrolled, dh: Array, lags: int) -> Iterator[tuple[Any, ...
         adjoint = adjoints((dp @ W).reshape(steps, B, n), cell.parts, dh.dtype)
         if cell.direct:
             adjoint[:, cell.parts - cell.direct :] += to_direct(cell, columns)
-        yield slice(0, steps), dp, dq, adjoint[0].swapaxes(0, 1)
+        yield slice(steps), dp, dq, adjoint[0].swapaxes(0, 1)
         adjoint = adjoint[1:]

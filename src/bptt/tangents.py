@@ -94,10 +94,10 @@ def _tangents(unrolled: Unrolled) -> Iterator[Array]:
         h, x = unrolled.h[t, :, None, None, None], unrolled.x[t, :, None, None, None]
         own = tangent.reshape(B, k, n, -1, n, n + d + 1)
         for immediate, place in (
-            (by_p * h, slice(0, n)),
+            (by_p * h, slice(n)),
             (by_q[:, :, :gates] * x, slice(n, n + d)),
             (by_q, slice(n + d, None)),
         ):
-            rows = slice(0, immediate.shape[2])
+            rows = slice(immediate.shape[2])
             own[:, :, unit, rows, unit, place] += np.moveaxis(immediate, 3, 0)
         yield tangent[:, 0]

@@ -186,8 +186,8 @@ def descend(
             differentiated through it. Without ``carry``, and where a sequence of batches begins, it
             is None.
         checkpoint (path, optional): A file to save to after every ``every`` updates and the last,
-            replacing what is there; it is first written beside it, with ``.bptt-part`` at the end
-            of its name.
+            replacing what is there. The new file is first written beside the old one, under a name
+            that ends with ``.bptt-part``.
         resume (bool): Go on from ``checkpoint``, which must be given, if that file exists.
         progress (bool): Show a bar on the standard output, with tqdm.
     Returns:
