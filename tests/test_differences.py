@@ -1,5 +1,7 @@
 """Slopes by differences: exact where the arithmetic is, and the error that they state."""
 
+from zlib import crc32
+
 import numpy as np
 import pytest
 
@@ -20,10 +22,7 @@ def test_a_polynomial_of_degree_six_is_differentiated_exactly(direction):
     sign, width = np.sign(direction[0]), abs(direction[0])
     found = near(lambda x: np.polyval(c[::-1], x[0])).extrapolated(direction, h / width)
     assert found.value == 5 * sign
-    kink = (
-        2 * (-2 * h - 4 * h**3) + 4 * h * 0
-    )  # of the even terms, bends are 2(c2 h + c4 h**3 + ..)
-    bend = 2 * (c[2] * h + c[4] * h**3 + c[6] * h**5)
+    bend = 2 * (c[2] * h + c[4] * h**3 + c[6] * h**5)  # of the even terms
     twice = 2 * (c[2] * 2 * h + c[4] * (2 * h) ** 3 + c[6] * (2 * h) ** 5)
     kink = 2 * bend - twice
     assert found.bend == bend
@@ -45,6 +44,12 @@ def test_a_kink_is_the_difference_of_the_slopes_on_either_side():
     assert (found.value, found.kink, found.truncation, found.bend) == (3, 4, 4, 4.5)
 
 
+def test_a_kink_is_what_is_left_of_the_bend_at_the_smaller_steps():
+    """Of 2|x| + |x|**3 the bends are 4 + 2 h**2: once extrapolated, 4 - 4 h**2 is left."""
+    h = 2.0**-6
+    assert near(lambda x: 2 * abs(x[0]) + abs(x[0]) ** 3).extrapolated(ONE, h).kink == 4 - 4 * h**2
+
+
 def test_a_bend_is_no_kink():
     """Of x**4 the bends are 2 h**3 and eight times that: they vanish with the step."""
     found = near(lambda x: x[0] ** 4).extrapolated(ONE, 0.25)
@@ -63,6 +68,37 @@ def test_the_noise_of_rounding_to_a_grid_is_measured(grain, edge):
         slope = found.extrapolated(ONE, step)
         assert slope.rounding == pytest.approx(SAFETY * found.noise / step, rel=1e-12)
         assert abs(slope.value - np.cos(0.7)) <= slope.error()
+
+
+def test_the_noise_of_random_errors_is_their_standard_deviation():
+    """In the mean of its square. The errors, uniform on (0, 1), are the same whenever x is."""
+    square = np.mean(
+        [near(lambda x: crc32(x.tobytes()) / 2**32, x).noise ** 2 for x in np.linspace(1, 2, 1200)]
+    )
+    assert square == pytest.approx(1 / 12, rel=0.04)  # 5 deviations of this mean
+
+
+def test_the_noise_of_the_smallest_numbers_is_their_distance():
+    found = near(lambda x: 1e-320 * x[0], 1.0)
+    slope = found.extrapolated(ONE, 0.5)
+    assert slope.rounding == SAFETY * np.nextafter(0, 1) / 0.5
+
+
+@pytest.mark.parametrize("slope", [3.0, -3.0])
+def test_what_is_accurate_enough_is_relative_to_the_slope(slope):
+    assert near(lambda x: slope * x[0], 1.0).enough == pytest.approx(3e-7, rel=1e-12)
+
+
+def test_what_is_accurate_enough_of_a_constant_is_above_zero():
+    assert near(lambda x: 5.0 + 0 * x[0], 1.0).enough > 0
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_the_noise_of_rounding_is_found_at_every_size_of_x(size):
+    """A tenth of x may pass before the value changes."""
+    grain = 0.1 * size
+    found = near(lambda x: np.round(x[0] / grain) * grain, 1.02 * size)
+    assert grain / 12 <= found.noise <= grain
 
 
 def test_the_noise_is_at_least_that_of_the_last_rounding_of_the_values():
