@@ -1,7 +1,7 @@
 r"""Backpropagation through time in bounded memory: keep a few states, and run again between them.
 
-The forward run makes the states first to last, the backward sweep needs them last to first. What is
-not kept until then has to be made again.
+The forward run makes the states from first to last, the backward sweep needs them from last to
+first. What is not kept until then has to be made again.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def checkpointed(
     kept state and swept backward, then the one before it, and so on. Which states are kept follows
     the binomial schedule: with s checkpoints and :math:`\binom{s + r}{s}` segments or fewer, no
     segment is run more than r + 1 times, and the runs in all are as few as possible. The gradients
-    are those of :func:`backward` to rounding. Source: Griewank and Walther (2000).
+    are those of :func:`backward` up to rounding. Source: Griewank and Walther (2000).
 
     Args:
         cell, params, x, s0: As for :func:`unroll`, but x is not copied: ``dh`` must not change it.

@@ -43,7 +43,7 @@ def along(function: Callable[[Any], Any], point: Any, direction: Any) -> Any:
     r"""The derivative of a function along a direction, of the form of the function's value.
 
     One complex evaluation, :math:`\mathrm{Im} f(x + i \epsilon v) / \epsilon` with :math:`\epsilon`
-    1e-100, exact to rounding if f is analytic and its imaginary parts are normal numbers:
+    1e-100, exact up to rounding if f is analytic and its imaginary parts are normal numbers:
     derivatives below 2.3e-208, also of what f computes on the way, lose digits, and below 2.5e-224
     all of them. ``point`` and ``direction``, x and v, are float64 arrays of one shape, or
     NamedTuples of such; ``function`` returns an array, or a tuple of arrays such as Gradients.

@@ -61,7 +61,7 @@ def central_difference(f: Function, x: Array, eps: float | None = None) -> Array
 
 
 def complex_step(f: Function, x: Array) -> Array:
-    r"""The gradient by :math:`\mathrm{Im} f(x + i \epsilon e_i) / \epsilon`, exact to rounding.
+    r"""The gradient by :math:`\mathrm{Im} f(x + i \epsilon e_i) / \epsilon`, exact up to rounding.
 
     No difference is taken, so nothing cancels and :math:`\epsilon` can be 1e-100. The imaginary
     parts have all digits if they are normal numbers: derivatives below 2.3e-208, also of what f
