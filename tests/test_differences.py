@@ -50,6 +50,16 @@ def test_a_kink_is_what_is_left_of_the_bend_at_the_smaller_steps():
     assert near(lambda x: 2 * abs(x[0]) + abs(x[0]) ** 3).extrapolated(ONE, h).kink == 4 - 4 * h**2
 
 
+@pytest.mark.parametrize(("kinks", "found"), [((3.9, 5.0), 0), ((4.5, 5.5), 4.5), ((5, 3.9), 5)])
+def test_a_kink_lasts_if_it_hardly_changes_with_the_step(kinks, found):
+    """Of a|x| + b|x|**1.5 it is 2a + b (4 - sqrt(8)) sqrt(h)."""
+    h = 2.0**-4
+    b = (kinks[1] - kinks[0]) / (2**0.5 - 1) / (4 - 8**0.5) / h**0.5
+    a = kinks[0] / 2 - b * (2 - 2**0.5) * h**0.5
+    slope = near(lambda x: a * abs(x[0]) + b * abs(x[0]) ** 1.5).extrapolated(ONE, h)
+    assert slope.kink == pytest.approx(found, rel=1e-12)
+
+
 def test_a_bend_is_no_kink():
     """Of x**4 the bends are 2 h**3 and eight times that: they vanish with the step."""
     found = near(lambda x: x[0] ** 4).extrapolated(ONE, 0.25)
@@ -72,16 +82,30 @@ def test_the_noise_of_rounding_to_a_grid_is_measured(grain, edge):
 
 def test_the_noise_of_random_errors_is_their_standard_deviation():
     """In the mean of its square. The errors, uniform on (0, 1), are the same whenever x is."""
-    square = np.mean(
-        [near(lambda x: crc32(x.tobytes()) / 2**32, x).noise ** 2 for x in np.linspace(1, 2, 1200)]
-    )
+    points = np.linspace(1, 2, 1200)
+    found = [near(lambda x: crc32(x.tobytes()) / 2**32, x) for x in points]
+    square = np.mean([one.noise**2 for one in found])
     assert square == pytest.approx(1 / 12, rel=0.04)  # 5 deviations of this mean
+    enough = [x * one.enough / one.noise for x, one in zip(points, found, strict=True)]
+    assert min(enough) == pytest.approx(np.quantile(enough, 0.2), rel=1e-6)  # that of the noise
 
 
 def test_the_noise_of_the_smallest_numbers_is_their_distance():
-    found = near(lambda x: 1e-320 * x[0], 1.0)
-    slope = found.extrapolated(ONE, 0.5)
+    slope = near(lambda x: 1e-320 + 0 * x[0], 1.0).extrapolated(ONE, 0.5)
     assert slope.rounding == SAFETY * np.nextafter(0, 1) / 0.5
+
+
+@pytest.mark.parametrize("x", [0.0, 1.0])
+def test_the_least_step_is_far_above_the_digits_of_x(x):
+    assert near(lambda x: x[0], x).least == 2**12 * np.finfo(float).eps
+
+
+@pytest.mark.parametrize(("length", "last", "step"), [(1, 2**-4, 2**-4), (100, 2**-13, 2**-7)])
+def test_where_values_are_coarse_the_step_is_as_large_as_x_allows(length, last, step):
+    """It grows by eights while 128 of them stay within 1, the size where x is 0."""
+    found = Near(lambda x: np.round(100 * x[0]) / 100, np.zeros(1), length * ONE, 1e-7)
+    assert found.step == step
+    assert found.along.rounding == SAFETY * found.noise / (last * length)
 
 
 @pytest.mark.parametrize("slope", [3.0, -3.0])
