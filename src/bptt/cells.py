@@ -78,7 +78,7 @@ class Cell(ByParameters, ABC):
     #: how many arrays of the size of h a step keeps for ``partials``; the first ``gates + own``
     #: hold q_t when the step begins (if ``kept`` is 0, the place of s_t holds it)
     kept: int
-    #: parameters of a unit other than its gates': row blocks of b below theirs, none in W and U
+    #: a unit's parameters besides those of its gates, row blocks of b below theirs, none in W or U
     own: int = 0
     order: tuple[int, ...] | None = None  #: of the gates within a step, if not that of W's rows
     _chained: Callable[[Array, Array, Array], tuple[Partials, Array]]  # see _shortcut
